@@ -1,0 +1,1 @@
+//! The WebAssembly boundary: templates, sampling policies and chats as sandboxed components.

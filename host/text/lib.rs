@@ -1,0 +1,1 @@
+//! Text and tokens: segments to ids, ids to text as it streams, stop strings.

@@ -1,0 +1,3 @@
+//! Set-up, guests, tidy checks, tests, bundles: `cargo xtask help`.
+
+fn main() {}
