@@ -1,1 +1,214 @@
-//! The model store: where models and components lie on disk, and what is known of them.
+//! The model store: where models lie on disk, and how a name becomes a folder.
+//!
+//! Everything the program writes lies in one folder, its [`home`]. A [`Store`] is a view of that folder; it
+//! resolves what a user types (nothing at all, a name, a Hugging Face id, a path) to a [`ModelFolder`]. The model
+//! that ships with the program ([`default_model`]) is a model like any other once it is unpacked.
+
+#![warn(missing_docs)]
+
+#[cfg(feature = "default-model")]
+pub mod default_model;
+mod error;
+mod home;
+mod model;
+
+use std::path::{Path, PathBuf};
+
+pub use error::{StoreError, StoreErrorKind};
+pub use home::{HOME_VARIABLE, home};
+pub use model::ModelFolder;
+
+/// The name by which the model that ships with the program is asked for; it is also what no name means.
+pub const DEFAULT_MODEL: &str = "builtin";
+
+/// The store under one home folder.
+#[derive(Debug, Clone)]
+pub struct Store {
+    home: PathBuf,
+}
+
+impl Store {
+    /// The store under `home`, which need not exist: folders are made when something is written.
+    pub fn open(home: impl Into<PathBuf>) -> Self {
+        Self { home: home.into() }
+    }
+
+    /// The folder that holds everything.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// Where models lie: `models/NAME` or `models/OWNER/NAME`.
+    pub fn models(&self) -> PathBuf {
+        self.home.join("models")
+    }
+
+    /// Where compiled components are kept. It may be deleted at any time.
+    pub fn compiled_components(&self) -> PathBuf {
+        self.home.join("cache").join("components")
+    }
+
+    /// The folder of a model.
+    ///
+    /// `name` is `builtin` or nothing (the model that ships with the program), a folder that holds a `config.json`,
+    /// or a name in the store (`NAME` or, as on Hugging Face, `OWNER/NAME`). A folder wins over a name.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::NotFound`] says what there is instead; [`StoreErrorKind::InvalidModel`] where the folder has
+    /// no `config.json`.
+    pub fn resolve(&self, name: Option<&str>) -> Result<ModelFolder, StoreError> {
+        match name {
+            None | Some(DEFAULT_MODEL) => self.default_model(),
+            Some(name) => {
+                let folder = Path::new(name);
+                if folder.is_dir() {
+                    return ModelFolder::open(folder.to_path_buf());
+                }
+                let stored = self.stored_folder(name).filter(|folder| folder.is_dir());
+                match stored {
+                    Some(folder) => ModelFolder::open_named(name, folder),
+                    None => Err(self.not_found(name)),
+                }
+            }
+        }
+    }
+
+    /// The names of the models in the store, sorted; the one that ships with the program is not among them.
+    pub fn names(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        for (name, folder) in subfolders(&self.models()) {
+            if folder.join("config.json").is_file() {
+                names.push(name);
+            } else {
+                let owned = subfolders(&folder).into_iter().filter(|(_, inner)| inner.join("config.json").is_file());
+                names.extend(owned.map(|(inner, _)| format!("{name}/{inner}")));
+            }
+        }
+        names.sort();
+        names
+    }
+
+    #[cfg(feature = "default-model")]
+    fn default_model(&self) -> Result<ModelFolder, StoreError> {
+        default_model::unpack(&self.home.join("builtin"))
+    }
+
+    #[cfg(not(feature = "default-model"))]
+    fn default_model(&self) -> Result<ModelFolder, StoreError> {
+        Err(StoreError::new(
+            StoreErrorKind::NotFound,
+            "this build carries no model of its own; name one with -m, a folder or a name in the store",
+        ))
+    }
+
+    /// Where a name would lie. None for names that could lead out of the store.
+    fn stored_folder(&self, name: &str) -> Option<PathBuf> {
+        let mut folder = self.models();
+        let mut parts = 0;
+        for part in name.split('/') {
+            let plain = !part.is_empty() && !part.starts_with('.') && !part.contains(['\\', ':', '\0']);
+            parts += 1;
+            if !plain || parts > 2 {
+                return None;
+            }
+            folder.push(part);
+        }
+        Some(folder)
+    }
+
+    fn not_found(&self, name: &str) -> StoreError {
+        let mut names = self.names();
+        names.insert(0, DEFAULT_MODEL.to_owned());
+        StoreError::new(
+            StoreErrorKind::NotFound,
+            format!(
+                "no model '{name}': there is no such folder here, and the store in {} has: {}",
+                self.models().display(),
+                names.join(", ")
+            ),
+        )
+    }
+}
+
+/// The folders in a folder, hidden ones left out; none where it cannot be read.
+fn subfolders(folder: &Path) -> Vec<(String, PathBuf)> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())))
+        .filter(|(name, path)| !name.starts_with('.') && path.is_dir())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn store_with(models: &[&str]) -> (tempfile::TempDir, Store) {
+        let home = tempfile::tempdir().unwrap();
+        for model in models {
+            let folder = home.path().join("models").join(model);
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join("config.json"), "{}").unwrap();
+        }
+        let store = Store::open(home.path());
+        (home, store)
+    }
+
+    #[test]
+    fn a_name_is_a_folder_of_the_store() {
+        let (home, store) = store_with(&["tiny", "mlx-community/Qwen3-0.6B-4bit"]);
+        let model = store.resolve(Some("mlx-community/Qwen3-0.6B-4bit")).unwrap();
+        assert_eq!(model.name(), "mlx-community/Qwen3-0.6B-4bit");
+        assert_eq!(model.path(), home.path().join("models/mlx-community/Qwen3-0.6B-4bit"));
+        assert_eq!(store.names(), ["mlx-community/Qwen3-0.6B-4bit", "tiny"]);
+    }
+
+    #[test]
+    fn a_folder_anywhere_serves_and_is_named_by_its_last_part() {
+        let (home, store) = store_with(&["tiny"]);
+        let folder = home.path().join("models/tiny");
+        let model = store.resolve(folder.to_str()).unwrap();
+        assert_eq!(model.name(), "tiny");
+    }
+
+    #[test]
+    fn a_missing_model_names_what_there_is() {
+        let (_home, store) = store_with(&["tiny"]);
+        let error = store.resolve(Some("huge")).unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::NotFound);
+        assert!(error.to_string().contains("builtin, tiny"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_that_is_no_model_says_what_it_lacks() {
+        let (home, store) = store_with(&[]);
+        let error = store.resolve(home.path().to_str()).unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::InvalidModel);
+        assert!(error.to_string().contains("config.json"), "{error}");
+    }
+
+    #[test]
+    fn no_name_leads_out_of_the_store() {
+        let (_home, store) = store_with(&["tiny"]);
+        for name in ["../tiny", "a/../../b", "..", "", "a/b/c", ".hidden", "C:tiny"] {
+            assert!(store.stored_folder(name).is_none(), "{name}");
+        }
+    }
+
+    #[cfg(feature = "default-model")]
+    #[test]
+    fn the_default_model_is_unpacked_once_and_mended_when_damaged() {
+        let (home, store) = store_with(&[]);
+        let model = store.resolve(None).unwrap();
+        let weights = model.path().join("model.safetensors");
+        let size = fs::metadata(&weights).unwrap().len();
+        assert!(model.path().starts_with(home.path()));
+
+        fs::write(&weights, b"torn").unwrap();
+        let again = store.resolve(Some(DEFAULT_MODEL)).unwrap();
+        assert_eq!(again.path(), model.path());
+        assert_eq!(fs::metadata(&weights).unwrap().len(), size);
+    }
+}

@@ -1,0 +1,36 @@
+//! How the store fails.
+
+use std::fmt;
+
+/// An error of the store: a kind to act on, and a sentence that says what failed, why, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct StoreError {
+    kind: StoreErrorKind,
+    message: String,
+}
+
+/// What kind of failure it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StoreErrorKind {
+    /// No such model.
+    NotFound,
+    /// A folder that is not a model.
+    InvalidModel,
+    /// Neither `WASMLX_HOME` nor the user's home folder is known.
+    NoHome,
+    /// A file could not be read or written.
+    Io,
+}
+
+impl StoreError {
+    pub(crate) fn new(kind: StoreErrorKind, message: impl fmt::Display) -> Self {
+        Self { kind, message: message.to_string() }
+    }
+
+    /// What kind of failure it is.
+    pub fn kind(&self) -> StoreErrorKind {
+        self.kind
+    }
+}

@@ -1,0 +1,45 @@
+//! A folder with a model in it.
+
+use std::path::{Path, PathBuf};
+
+use crate::{StoreError, StoreErrorKind};
+
+/// A folder by Hugging Face's conventions: `config.json`, `*.safetensors`, a tokenizer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelFolder {
+    name: String,
+    path: PathBuf,
+}
+
+impl ModelFolder {
+    /// A folder of the user's own, named by its last part.
+    pub(crate) fn open(path: PathBuf) -> Result<Self, StoreError> {
+        let absolute = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
+        let name = absolute.file_name().map_or_else(|| path.display().to_string(), |name| name.display().to_string());
+        Self::open_named(&name, path)
+    }
+
+    pub(crate) fn open_named(name: &str, path: PathBuf) -> Result<Self, StoreError> {
+        if !path.join("config.json").is_file() {
+            return Err(StoreError::new(
+                StoreErrorKind::InvalidModel,
+                format!(
+                    "{} is no model: it has no config.json. A model's folder holds config.json, model.safetensors and \
+                     tokenizer.json, as on Hugging Face",
+                    path.display()
+                ),
+            ));
+        }
+        Ok(Self { name: name.to_owned(), path })
+    }
+
+    /// What to call it: its name in the store, or the folder's.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where its files lie.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
