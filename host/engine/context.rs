@@ -1,0 +1,302 @@
+//! A text that a model reads and goes on with.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::mpsc::unbounded_channel;
+use wasmlx_text::{Detokenizer, Segment, StopMatcher, TextError, TextErrorKind, Tokenizer};
+
+use crate::cancel::CancelToken;
+use crate::device::Command;
+use crate::event::{GenerateRequest, Sampling};
+use crate::generation::{Answer, Generation};
+use crate::model::Model;
+use crate::output::Output;
+use crate::policy::MAX_BACKTRACK;
+use crate::sequence::Start;
+use crate::transcript::Transcript;
+use crate::{EngineError, EngineErrorKind};
+
+/// Which context, among those of one engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct ContextId(pub(crate) u64);
+
+/// A text and what a model has read of it.
+///
+/// The text is changed at once, on the caller's side; the device follows where a generation begins: what its cache
+/// has read of the new text stays, and the rest is read then. While a generation runs, changing the context is
+/// [`EngineErrorKind::Busy`] and looking at it shows the text from before; when the generation has ended or is
+/// dropped, its answer is part of the text.
+///
+/// Dropping a context frees its cache, after the generation that runs on it, if one does.
+pub struct Context {
+    model: Model,
+    id: ContextId,
+    state: Arc<ContextState>,
+}
+
+/// How much of a prompt is new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PromptInfo {
+    /// The tokens of the whole text.
+    pub tokens: usize,
+    /// How many of these the model has read, as far as is known before the generation begins; its
+    /// [`Usage`](crate::Usage) has the exact number.
+    pub cached: usize,
+}
+
+impl Context {
+    pub(crate) fn new(model: Model) -> Self {
+        let transcript = Transcript::new(model.tokenizer().cloned());
+        Self::with(model, transcript)
+    }
+
+    fn with(model: Model, transcript: Transcript) -> Self {
+        let id = model.device().new_context();
+        Self { model, id, state: Arc::new(ContextState(Mutex::new(State { transcript, running: false }))) }
+    }
+
+    /// The model that reads it.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Makes the context hold exactly this prompt.
+    ///
+    /// As far as the new text is the old one, answers keep the very tokens that were generated, whatever trust the
+    /// prompt gives their text; the rest is encoded anew. An answer that the prompt repeats cut short (a template
+    /// trims it) keeps the tokens up to the cut, if the cut falls between two of them.
+    ///
+    /// # Errors
+    /// [`EngineErrorKind::InvalidInput`] for a control token the model lacks and for a model without a tokenizer,
+    /// [`EngineErrorKind::TextFailed`], [`EngineErrorKind::ContextFull`], [`EngineErrorKind::Busy`],
+    /// [`EngineErrorKind::Unloaded`]; the context stays as it was.
+    pub fn prompt(&mut self, segments: &[Segment]) -> Result<PromptInfo, EngineError> {
+        self.change(|transcript, tokenizer| transcript.prompted(tokenizer, segments))
+    }
+
+    /// Adds to the text.
+    ///
+    /// # Errors
+    /// As [`Context::prompt`].
+    pub fn append(&mut self, segments: &[Segment]) -> Result<PromptInfo, EngineError> {
+        self.change(|transcript, tokenizer| transcript.appended(tokenizer, segments))
+    }
+
+    /// Makes the context hold exactly these tokens. A model without a tokenizer can be given text in no other way.
+    ///
+    /// # Errors
+    /// [`EngineErrorKind::InvalidInput`] for a token the model does not have; [`EngineErrorKind::ContextFull`],
+    /// [`EngineErrorKind::Busy`], [`EngineErrorKind::Unloaded`].
+    pub fn set_tokens(&mut self, ids: &[u32]) -> Result<PromptInfo, EngineError> {
+        let vocabulary = self.model.info().vocabulary_size;
+        if let Some(id) = ids.iter().find(|&&id| id >= vocabulary) {
+            let message = format!("there is no token {id}: {} has {vocabulary} tokens", self.model.name());
+            return Err(EngineError::new(EngineErrorKind::InvalidInput, message));
+        }
+        self.replace(|transcript| Ok(transcript.of_tokens(ids)))
+    }
+
+    /// The text's tokens.
+    pub fn tokens(&self) -> Vec<u32> {
+        self.state.lock().transcript.ids().to_vec()
+    }
+
+    /// The text, prompts and answers; what was given by tokens as the tokenizer shows it.
+    pub fn text(&self) -> String {
+        self.state.lock().transcript.text()
+    }
+
+    /// How many tokens the text has.
+    pub fn len(&self) -> usize {
+        self.state.lock().transcript.ids().len()
+    }
+
+    /// Whether the text is empty.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A second context with the same text; what was read need not be read again.
+    ///
+    /// # Errors
+    /// [`EngineErrorKind::Busy`], [`EngineErrorKind::Unloaded`], [`EngineErrorKind::OutOfMemory`].
+    pub async fn fork(&self) -> Result<Self, EngineError> {
+        self.model.check_loaded()?;
+        let transcript = self.state.idle()?.transcript.clone();
+        let fork = Self::with(self.model.clone(), transcript);
+        self.model.device().ask(|reply| Command::Fork(self.id, fork.id, reply)).await??;
+        Ok(fork)
+    }
+
+    /// Forgets all but the first `len` tokens; more than there are changes nothing.
+    ///
+    /// # Errors
+    /// [`EngineErrorKind::Busy`].
+    pub fn truncate(&mut self, len: usize) -> Result<(), EngineError> {
+        self.state.idle()?.transcript.truncate(len);
+        Ok(())
+    }
+
+    /// Goes on with the text. The device reads what it has not read yet, then the answer begins.
+    ///
+    /// The generation runs on its own from here on: it need not be waited on to make progress, and ends where it is
+    /// dropped. One at a time.
+    ///
+    /// # Errors
+    /// [`EngineErrorKind::InvalidInput`] for an empty text or numbers out of their range,
+    /// [`EngineErrorKind::ContextFull`] where the text leaves no room for a token, [`EngineErrorKind::Busy`],
+    /// [`EngineErrorKind::Unloaded`].
+    pub fn generate(&mut self, request: GenerateRequest) -> Result<Generation, EngineError> {
+        let asked = Instant::now();
+        self.model.check_loaded()?;
+        let withheld = self.check(&request)?;
+        let mut state = self.state.idle()?;
+        let tokens = state.transcript.ids().to_vec();
+        self.check_room(tokens.len() + 1)?;
+        if tokens.is_empty() {
+            return Err(invalid("the context is empty, so there is nothing to go on with: give it a prompt first"));
+        }
+        let text = self.model.tokenizer().map(|tokenizer| text_state(tokenizer, &tokens, request.stops)).transpose();
+        let output = Output::new(text.map_err(text_failed)?, withheld);
+        let (updates, receiver) = unbounded_channel();
+        let cancel = CancelToken::new();
+        let device = self.model.device();
+        device.send(Command::Generate(Box::new(Start {
+            context: self.id,
+            model: self.model.parts().clone(),
+            tokens,
+            sampling: request.sampling,
+            max_tokens: request.max_tokens,
+            end_tokens: request.end_tokens.clone(),
+            seed: request.seed,
+            logprobs: request.logprobs,
+            prefill_chunk: request.prefill_chunk,
+            output,
+            updates,
+            cancel: cancel.clone(),
+            asked,
+        })))?;
+        state.running = true;
+        let answer = Answer {
+            context: Arc::clone(&self.state),
+            end_tokens: request.end_tokens,
+            ids: Vec::new(),
+            text: String::new(),
+        };
+        Ok(Generation::new(receiver, cancel, device.end().clone(), answer))
+    }
+
+    /// Whether a request makes sense. Says how many tokens are to be withheld from the reader.
+    fn check(&self, request: &GenerateRequest) -> Result<usize, EngineError> {
+        if request.prefill_chunk == 0 {
+            return Err(invalid("prefill_chunk is 0; it must be 1 or more"));
+        }
+        if self.model.tokenizer().is_none() && !request.stops.is_empty() {
+            return Err(invalid("stop strings need a tokenizer, and the model was loaded without one"));
+        }
+        match &request.sampling {
+            Sampling::Chain(chain) => chain.validate(self.model.info().vocabulary_size).map(|()| 0),
+            Sampling::Policy(policy) => match policy.max_backtrack() {
+                withheld @ 0..=MAX_BACKTRACK => Ok(withheld),
+                more => Err(invalid(&format!("the policy may drop {more} tokens; the most is {MAX_BACKTRACK}"))),
+            },
+        }
+    }
+
+    fn change(
+        &mut self,
+        make: impl FnOnce(&Transcript, &Tokenizer) -> Result<Transcript, TextError>,
+    ) -> Result<PromptInfo, EngineError> {
+        let Some(tokenizer) = self.model.tokenizer() else {
+            return Err(invalid("the model was loaded without a tokenizer, so its prompts are tokens, not text"));
+        };
+        self.replace(|transcript| make(transcript, tokenizer).map_err(text_failed))
+    }
+
+    fn replace(
+        &self,
+        make: impl FnOnce(&Transcript) -> Result<Transcript, EngineError>,
+    ) -> Result<PromptInfo, EngineError> {
+        self.model.check_loaded()?;
+        let mut state = self.state.idle()?;
+        let transcript = make(&state.transcript)?;
+        let tokens = transcript.ids().len();
+        self.check_room(tokens)?;
+        let cached = transcript.read().min(tokens.saturating_sub(1));
+        state.transcript = transcript;
+        Ok(PromptInfo { tokens, cached })
+    }
+
+    fn check_room(&self, tokens: usize) -> Result<(), EngineError> {
+        let most = self.model.info().context_length;
+        if tokens <= most as usize {
+            return Ok(());
+        }
+        let message = format!(
+            "the text needs {tokens} tokens and {} can hold {most}: shorten it, or start a new conversation",
+            self.model.name(),
+        );
+        Err(EngineError::new(EngineErrorKind::ContextFull, message))
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // Where the device is gone, so is the cache.
+        let _ = self.model.device().send(Command::DropContext(self.id));
+    }
+}
+
+/// The caller's side of a context, which its generation shares. The device thread never takes this lock.
+pub(crate) struct ContextState(Mutex<State>);
+
+struct State {
+    transcript: Transcript,
+    running: bool,
+}
+
+impl ContextState {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Changes are assignments of whole values, so a panic elsewhere leaves nothing half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// # Errors
+    /// [`EngineErrorKind::Busy`] while a generation runs.
+    fn idle(&self) -> Result<MutexGuard<'_, State>, EngineError> {
+        let state = self.lock();
+        if state.running {
+            let message = "the context is generating: wait for the answer's end, or cancel or drop it first";
+            return Err(EngineError::new(EngineErrorKind::Busy, message));
+        }
+        Ok(state)
+    }
+
+    /// Ends the running generation with what its reader received. `read`: how many tokens the device has read.
+    pub(crate) fn settle(&self, ids: Vec<u32>, shown: &str, read: Option<usize>) {
+        let mut state = self.lock();
+        state.transcript.answer(ids, shown, read);
+        state.running = false;
+    }
+}
+
+fn text_state(
+    tokenizer: &Tokenizer,
+    before: &[u32],
+    stops: Vec<String>,
+) -> Result<(Detokenizer, StopMatcher), TextError> {
+    Ok((Detokenizer::following(tokenizer, false, before)?, StopMatcher::new(stops)?))
+}
+
+fn invalid(message: &str) -> EngineError {
+    EngineError::new(EngineErrorKind::InvalidInput, message)
+}
+
+fn text_failed(error: TextError) -> EngineError {
+    let kind = match error.kind() {
+        TextErrorKind::UnknownControlToken | TextErrorKind::InvalidStop => EngineErrorKind::InvalidInput,
+        _ => EngineErrorKind::TextFailed,
+    };
+    EngineError::new(kind, error)
+}

@@ -1,0 +1,226 @@
+//! The device thread: what it is asked to do, and the loop that does it.
+
+use std::any::Any;
+use std::fmt;
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+
+use tokio::sync::oneshot;
+use wasmlx_backend::{Backend, BackendError};
+
+use crate::context::ContextId;
+use crate::engine::{EngineStats, LoadRequest};
+use crate::model::{LoadedModels, ModelId, ModelParts};
+use crate::scheduler::Scheduler;
+use crate::sequence::Start;
+use crate::{EngineError, EngineErrorKind};
+
+/// Something for the device thread to do. A reply is dropped unanswered where the thread ends before.
+pub(crate) enum Command {
+    Stats(oneshot::Sender<EngineStats>),
+    ResetPeakMemory(oneshot::Sender<()>),
+    Load(Box<LoadRequest>, oneshot::Sender<Result<ModelParts, EngineError>>),
+    Unload(ModelId, oneshot::Sender<Result<(), EngineError>>),
+    Generate(Box<Start>),
+    /// Gives the second context what the first one's cache holds.
+    Fork(ContextId, ContextId, oneshot::Sender<Result<(), EngineError>>),
+    DropContext(ContextId),
+    Stop(oneshot::Sender<()>),
+}
+
+/// The way to the device thread.
+pub(crate) struct DeviceHandle {
+    commands: Sender<Command>,
+    name: String,
+    end: ThreadEnd,
+    next_context: AtomicU64,
+}
+
+impl DeviceHandle {
+    /// Starts the thread and waits until its backend is up.
+    pub(crate) fn start(
+        make: impl FnOnce() -> Result<Box<dyn Backend>, BackendError> + Send + 'static,
+    ) -> Result<Self, EngineError> {
+        let (commands, receiver) = channel();
+        let (ready, is_ready) = channel();
+        let end = ThreadEnd::default();
+        let thread_end = end.clone();
+        let run = move || {
+            let backend = match make() {
+                Ok(backend) => backend,
+                Err(error) => {
+                    // The caller of `start` waits for this, so it is there.
+                    let _ = ready.send(Err(error));
+                    return None;
+                }
+            };
+            let _ = ready.send(Ok(backend.device()));
+            Device::new(backend).run(&receiver)
+        };
+        let thread = move || {
+            // Whatever the loop owned is dropped, not looked at, after a panic; so it need not be unwind safe.
+            match catch_unwind(AssertUnwindSafe(run)) {
+                Ok(stopped) => {
+                    thread_end.set(EngineError::new(EngineErrorKind::Stopped, "the engine was stopped; start another"));
+                    if let Some(reply) = stopped {
+                        let _ = reply.send(());
+                    }
+                }
+                Err(panic) => thread_end.set(panicked(&*panic)),
+            }
+        };
+        let unavailable = |why: &dyn fmt::Display| {
+            EngineError::new(EngineErrorKind::DeviceUnavailable, format!("the device cannot be started: {why}"))
+        };
+        thread::Builder::new().name("wasmlx-device".into()).spawn(thread).map_err(|error| unavailable(&error))?;
+        let name = is_ready.recv().map_err(|_| unavailable(&end.wait()))??;
+        Ok(Self { commands, name, end, next_context: AtomicU64::new(0) })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn end(&self) -> &ThreadEnd {
+        &self.end
+    }
+
+    pub(crate) fn new_context(&self) -> ContextId {
+        ContextId(self.next_context.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn send(&self, command: Command) -> Result<(), EngineError> {
+        self.commands.send(command).map_err(|_| self.end.wait())
+    }
+
+    /// Sends a command and waits for its reply.
+    pub(crate) async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, EngineError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(command(reply))?;
+        answer.await.map_err(|_| self.end.wait())
+    }
+}
+
+/// Why the device thread has ended.
+#[derive(Clone, Default)]
+pub(crate) struct ThreadEnd(Arc<OnceLock<EngineError>>);
+
+impl ThreadEnd {
+    fn set(&self, reason: EngineError) {
+        // Set once, by the thread's last lines.
+        let _ = self.0.set(reason);
+    }
+
+    /// The reason, for whoever found a channel of the thread's closed: then it is set already or about to be, as the
+    /// thread drops its state.
+    pub(crate) fn wait(&self) -> EngineError {
+        self.0.wait().clone()
+    }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> EngineError {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no text was given");
+    let message = format!("the device thread panicked: {text}. This is a defect, please report it; start the engine anew");
+    EngineError::new(EngineErrorKind::DeviceFailed, message)
+}
+
+/// What lives on the device thread.
+struct Device {
+    // Fields are dropped in this order: arrays before the device.
+    scheduler: Scheduler,
+    models: LoadedModels,
+    backend: Box<dyn Backend>,
+}
+
+impl Device {
+    fn new(backend: Box<dyn Backend>) -> Self {
+        Self { scheduler: Scheduler::default(), models: LoadedModels::default(), backend }
+    }
+
+    /// Handles commands between steps until it is stopped, or nobody is left who could send one and nothing is left
+    /// to do. Gives back whom to tell that everything is gone.
+    fn run(mut self, commands: &Receiver<Command>) -> Option<oneshot::Sender<()>> {
+        loop {
+            let command = if self.scheduler.is_idle() {
+                match commands.recv() {
+                    Ok(command) => Some(command),
+                    Err(_) => return None,
+                }
+            } else {
+                match commands.try_recv() {
+                    Ok(command) => Some(command),
+                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
+                }
+            };
+            match command {
+                Some(Command::Stop(reply)) => {
+                    let stopped = EngineError::new(EngineErrorKind::Stopped, "the engine was stopped");
+                    self.scheduler.fail_all(&stopped);
+                    return Some(reply);
+                }
+                Some(command) => self.handle(command),
+                None => self.scheduler.step(&mut *self.backend),
+            }
+        }
+    }
+
+    fn handle(&mut self, command: Command) {
+        // A reply that nobody waits for any more is no failure.
+        match command {
+            Command::Stats(reply) => {
+                let _ = reply.send(EngineStats { counters: self.backend.counters(), memory: self.backend.memory() });
+            }
+            Command::ResetPeakMemory(reply) => {
+                self.backend.reset_peak_memory();
+                let _ = reply.send(());
+            }
+            Command::Load(request, reply) => {
+                let result = self.load(*request, &|| reply.is_closed());
+                let _ = reply.send(result);
+            }
+            Command::Unload(model, reply) => {
+                let _ = reply.send(self.unload(model));
+            }
+            Command::Generate(start) => match self.models.get(start.model.id) {
+                Some(model) => self.scheduler.start(*start, model),
+                None => start.fail(),
+            },
+            Command::Fork(from, to, reply) => {
+                let _ = reply.send(self.scheduler.fork(from, to));
+            }
+            Command::DropContext(context) => self.scheduler.drop_context(context),
+            // Handled by the loop.
+            Command::Stop(_) => {}
+        }
+    }
+
+    fn load(&mut self, request: LoadRequest, abandoned: &dyn Fn() -> bool) -> Result<ModelParts, EngineError> {
+        let LoadRequest { name, folder, options, tokenizer, mut progress, cancel } = request;
+        if let Some(parts) = self.models.find(&name, &folder, options)? {
+            return Ok(parts);
+        }
+        let broken_off = || cancel.is_cancelled() || abandoned();
+        if broken_off() {
+            return Err(EngineError::new(EngineErrorKind::Cancelled, format!("loading {name} was cancelled")));
+        }
+        let model = self.backend.load(&folder, &options, &mut |step| {
+            if let Some(progress) = &mut progress {
+                progress(step);
+            }
+            if broken_off() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        Ok(self.models.insert(name, folder, options, tokenizer, model))
+    }
+
+    fn unload(&mut self, model: ModelId) -> Result<(), EngineError> {
+        self.models.remove(model)?;
+        self.scheduler.drop_model(model);
+        self.backend.clear_cache();
+        Ok(())
+    }
+}

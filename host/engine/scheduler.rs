@@ -1,0 +1,117 @@
+//! Whose turn it is on the device, and the caches of those who wait.
+
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+
+use wasmlx_backend::Backend;
+
+use crate::context::ContextId;
+use crate::event::FinishReason;
+use crate::model::{LoadedModel, ModelId};
+use crate::sequence::{Sequence, Slot, Start};
+use crate::{EngineError, EngineErrorKind};
+
+/// How many steps go by between two times that memory kept for reuse is given back. mlx-lm's `generate_step` does so
+/// every 256 tokens.
+const STEPS_A_CLEARING: u64 = 256;
+
+/// The generations in flight, which take a step each in turn, and what contexts have on the device between them.
+#[derive(Default)]
+pub(crate) struct Scheduler {
+    sequences: VecDeque<Box<Sequence>>,
+    idle: HashMap<ContextId, Slot>,
+    steps: u64,
+}
+
+impl Scheduler {
+    /// Whether no generation is in flight.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.sequences.is_empty()
+    }
+
+    /// Begins a generation.
+    pub(crate) fn start(&mut self, start: Start, model: Rc<LoadedModel>) {
+        self.end_generation_of(start.context);
+        let slot = self.idle.remove(&start.context).unwrap_or_else(|| Slot::new(model));
+        self.sequences.push_back(Box::new(Sequence::new(start, slot)));
+    }
+
+    /// One step of the generation whose turn it is.
+    pub(crate) fn step(&mut self, backend: &mut dyn Backend) {
+        let Some(sequence) = self.sequences.front_mut() else { return };
+        let before = backend.counters();
+        let result = sequence.step();
+        sequence.charge(before, backend.counters());
+        match result {
+            Ok(None) => self.sequences.rotate_left(1),
+            Ok(Some(reason)) => self.end_first(|sequence| sequence.finish(reason)),
+            Err(error) => {
+                let is_out_of_memory = error.kind() == EngineErrorKind::OutOfMemory;
+                self.end_first(|sequence| sequence.fail(error));
+                if is_out_of_memory {
+                    backend.clear_cache();
+                }
+            }
+        }
+        self.steps += 1;
+        if self.steps.is_multiple_of(STEPS_A_CLEARING) {
+            backend.clear_cache();
+        }
+    }
+
+    /// Gives the second context a copy of what the first one has on the device.
+    pub(crate) fn fork(&mut self, from: ContextId, to: ContextId) -> Result<(), EngineError> {
+        self.end_generation_of(from);
+        if let Some(slot) = self.idle.get(&from) {
+            let cache = slot.cache.fork()?;
+            self.idle.insert(to, Slot { model: Rc::clone(&slot.model), tokens: slot.tokens.clone(), cache });
+        }
+        Ok(())
+    }
+
+    /// Frees what a context has on the device, once its generation is done.
+    pub(crate) fn drop_context(&mut self, context: ContextId) {
+        self.idle.remove(&context);
+        for sequence in self.sequences.iter_mut().filter(|sequence| sequence.context == context) {
+            sequence.orphan = true;
+        }
+    }
+
+    /// Fails a model's generations and frees its caches.
+    pub(crate) fn drop_model(&mut self, model: ModelId) {
+        self.idle.retain(|_, slot| slot.model.parts.id != model);
+        let (gone, rest) = std::mem::take(&mut self.sequences)
+            .into_iter()
+            .partition(|sequence| sequence.model().parts.id == model);
+        self.sequences = rest;
+        let gone: VecDeque<Box<Sequence>> = gone;
+        for sequence in gone {
+            let error = sequence.model().parts.unloaded();
+            sequence.fail(error);
+        }
+    }
+
+    /// Fails every generation.
+    pub(crate) fn fail_all(&mut self, error: &EngineError) {
+        for sequence in self.sequences.drain(..) {
+            sequence.fail(error.clone());
+        }
+    }
+
+    /// Ends a context's generation that nobody listens to any more: only then is a context asked for something else.
+    fn end_generation_of(&mut self, context: ContextId) {
+        if let Some(index) = self.sequences.iter().position(|sequence| sequence.context == context) {
+            self.sequences.swap(0, index);
+            self.end_first(|sequence| sequence.finish(FinishReason::Cancelled));
+        }
+    }
+
+    fn end_first(&mut self, end: impl FnOnce(Sequence) -> Option<Slot>) {
+        if let Some(sequence) = self.sequences.pop_front() {
+            let (context, orphan) = (sequence.context, sequence.orphan);
+            if let Some(slot) = end(*sequence).filter(|_| !orphan) {
+                self.idle.insert(context, slot);
+            }
+        }
+    }
+}

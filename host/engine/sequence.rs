@@ -1,0 +1,444 @@
+//! One generation on the device thread.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc::UnboundedSender;
+use wasmlx_backend::{Counters, Input, KvCache, Logits, SampleKey, Token};
+
+use crate::cancel::CancelToken;
+use crate::chain::Chain;
+use crate::context::ContextId;
+use crate::event::{Event, FinishReason, Finished, Sampling, Timings, TokenLogprobs, Usage};
+use crate::generation::Update;
+use crate::model::{LoadedModel, ModelParts};
+use crate::output::Output;
+use crate::policy::{Choice, Policy, StepInfo};
+use crate::{EngineError, EngineErrorKind};
+
+/// What the device thread needs to begin a generation.
+pub(crate) struct Start {
+    pub(crate) context: ContextId,
+    pub(crate) model: ModelParts,
+    /// The text before the answer; not empty.
+    pub(crate) tokens: Vec<u32>,
+    pub(crate) sampling: Sampling,
+    pub(crate) max_tokens: usize,
+    pub(crate) end_tokens: Vec<u32>,
+    pub(crate) seed: u64,
+    pub(crate) logprobs: Option<u32>,
+    /// Not 0.
+    pub(crate) prefill_chunk: usize,
+    pub(crate) output: Output,
+    pub(crate) updates: UnboundedSender<Update>,
+    pub(crate) cancel: CancelToken,
+    pub(crate) asked: Instant,
+}
+
+impl Start {
+    /// Ends the generation before it began: its model is gone.
+    pub(crate) fn fail(self) {
+        let policy = match self.sampling {
+            Sampling::Policy(policy) => Some(policy),
+            Sampling::Chain(_) => None,
+        };
+        // A caller who is gone needs no answer.
+        let _ = self.updates.send(Update::Failed(self.model.unloaded(), policy));
+    }
+}
+
+/// What a context has on the device: a cache that has read the first `cache.len()` of the tokens.
+pub(crate) struct Slot {
+    pub(crate) model: Rc<LoadedModel>,
+    pub(crate) tokens: Vec<u32>,
+    pub(crate) cache: Box<dyn KvCache>,
+}
+
+impl Slot {
+    pub(crate) fn new(model: Rc<LoadedModel>) -> Self {
+        let cache = model.model.new_cache();
+        Self { model, tokens: Vec::new(), cache }
+    }
+
+    /// Makes the tokens these, keeps what the cache has read of them, and leaves at least one to be read. Says how
+    /// many are kept.
+    fn reset(&mut self, tokens: Vec<u32>) -> usize {
+        let read = &self.tokens[..self.cache.len()];
+        let common = read.iter().zip(&tokens).take_while(|(old, new)| old == new).count();
+        self.tokens = tokens;
+        self.read_again_from(common.min(self.tokens.len() - 1));
+        self.cache.len()
+    }
+
+    /// Forgets what the cache has read from a position on; all of it, where the cache cannot go back so far.
+    fn read_again_from(&mut self, position: usize) {
+        if self.cache.len() > position && self.cache.truncate(position).is_err() {
+            self.cache = self.model.model.new_cache();
+        }
+    }
+}
+
+/// A generation: the state of one answer between two steps.
+pub(crate) struct Sequence {
+    pub(crate) context: ContextId,
+    /// Whether the context was dropped meanwhile.
+    pub(crate) orphan: bool,
+    slot: Slot,
+    /// Tokens before the answer.
+    prompt: usize,
+    cached: usize,
+    /// How long the tokens may become.
+    limit: usize,
+    max_tokens: usize,
+    sampler: Sampler,
+    end_tokens: Vec<u32>,
+    seed: u64,
+    logprobs: Option<u32>,
+    prefill_chunk: usize,
+    /// The token after the last of `slot.tokens`, chosen and started but not read. The cache holds all of them then.
+    pending: Option<Pending>,
+    output: Output,
+    updates: UnboundedSender<Update>,
+    cancel: CancelToken,
+    clock: Clock,
+    counters: Counters,
+    wasted_forwards: u64,
+    boundary_calls: u64,
+    backtracked: usize,
+}
+
+struct Pending {
+    token: Box<dyn Token>,
+    /// What the token was drawn from, where its log-probabilities are asked for.
+    scores: Option<Box<dyn Logits>>,
+}
+
+enum Sampler {
+    Chain(Chain),
+    /// `seen`: how many tokens the policy was told of.
+    Policy { policy: Box<dyn Policy>, seen: usize },
+}
+
+struct Clock {
+    asked: Instant,
+    started: Instant,
+    first: Option<Instant>,
+}
+
+impl Sequence {
+    /// Takes over what the context has on the device.
+    pub(crate) fn new(start: Start, mut slot: Slot) -> Self {
+        let prompt = start.tokens.len();
+        let cached = slot.reset(start.tokens);
+        let context_length = slot.model.model.info().context_length as usize;
+        Self {
+            context: start.context,
+            orphan: false,
+            slot,
+            prompt,
+            cached,
+            limit: prompt.saturating_add(start.max_tokens).min(context_length),
+            max_tokens: start.max_tokens,
+            sampler: match start.sampling {
+                Sampling::Chain(chain) => Sampler::Chain(chain),
+                Sampling::Policy(policy) => Sampler::Policy { policy, seen: 0 },
+            },
+            end_tokens: start.end_tokens,
+            seed: start.seed,
+            logprobs: start.logprobs,
+            prefill_chunk: start.prefill_chunk,
+            pending: None,
+            output: start.output,
+            updates: start.updates,
+            cancel: start.cancel,
+            clock: Clock { asked: start.asked, started: Instant::now(), first: None },
+            counters: Counters::default(),
+            wasted_forwards: 0,
+            boundary_calls: 0,
+            backtracked: 0,
+        }
+    }
+
+    pub(crate) fn model(&self) -> &Rc<LoadedModel> {
+        &self.slot.model
+    }
+
+    /// Adds to what the generation has cost the device.
+    pub(crate) fn charge(&mut self, before: Counters, after: Counters) {
+        self.counters.forwards += after.forwards - before.forwards;
+        self.counters.evals += after.evals - before.evals;
+        self.counters.reads += after.reads - before.reads;
+    }
+
+    /// Goes on by a chunk of the prompt, or by a token. Says why, where that is the end.
+    pub(crate) fn step(&mut self) -> Result<Option<FinishReason>, EngineError> {
+        if self.is_cancelled() {
+            return Ok(Some(FinishReason::Cancelled));
+        }
+        let reason = match self.pending.take() {
+            Some(pending) => self.advance(pending)?,
+            None => self.read_known()?,
+        };
+        while let Some(event) = self.output.next_ready() {
+            self.send(event);
+        }
+        Ok(reason)
+    }
+
+    /// Reads tokens that are known: the prompt's, and those that a policy forced.
+    fn read_known(&mut self) -> Result<Option<FinishReason>, EngineError> {
+        let Slot { model, tokens, cache } = &mut self.slot;
+        let unread = &tokens[cache.len()..];
+        if unread.len() > self.prefill_chunk {
+            model.model.prefill(&unread[..self.prefill_chunk], &mut **cache)?;
+            return Ok(None);
+        }
+        if tokens.len() >= self.limit {
+            if unread.len() > 1 {
+                model.model.prefill(&unread[..unread.len() - 1], &mut **cache)?;
+            }
+            return Ok(Some(FinishReason::Length));
+        }
+        let logits = model.model.forward(Input::Ids(unread), &mut **cache)?;
+        if matches!(self.sampler, Sampler::Policy { .. }) {
+            logits.start()?;
+        }
+        self.choose(logits)
+    }
+
+    /// Queues the step after the pending token, reads that token, and chooses the next one.
+    fn advance(&mut self, pending: Pending) -> Result<Option<FinishReason>, EngineError> {
+        let mut next = None;
+        let ahead = self.slot.tokens.len() + 1 < self.limit;
+        if ahead {
+            let logits = self.slot.model.model.forward(Input::Sampled(&*pending.token), &mut *self.slot.cache)?;
+            next = Some(match &self.sampler {
+                // The token after the pending one does not depend on which one that is but through the logits.
+                Sampler::Chain(chain) if chain.window() == 0 => {
+                    let scores = self.logprobs.map(|_| logits.fork()).transpose()?;
+                    let token = chain.sample(logits, &[], self.key(self.slot.tokens.len() + 1))?;
+                    token.start()?;
+                    Ahead::Chosen(Pending { token, scores })
+                }
+                _ => {
+                    logits.start()?;
+                    Ahead::Scores(logits)
+                }
+            });
+        }
+        let id = pending.token.read()?;
+        let mut reason = self.accept(id, pending.scores)?;
+        if reason.is_none() && self.is_cancelled() {
+            reason = Some(FinishReason::Cancelled);
+        }
+        match next {
+            Some(_) if reason.is_some() => {
+                self.wasted_forwards += 1;
+                self.slot.read_again_from(self.slot.tokens.len() - 1);
+                Ok(reason)
+            }
+            Some(Ahead::Chosen(pending)) => {
+                self.pending = Some(pending);
+                Ok(None)
+            }
+            Some(Ahead::Scores(logits)) => self.choose(logits),
+            None => Ok(reason),
+        }
+    }
+
+    /// Chooses what comes after the tokens, all of which are read.
+    fn choose(&mut self, logits: Box<dyn Logits>) -> Result<Option<FinishReason>, EngineError> {
+        let tokens = &self.slot.tokens;
+        let scores = self.logprobs.map(|_| logits.fork()).transpose()?;
+        let key = self.key(tokens.len());
+        let choice = match &mut self.sampler {
+            Sampler::Chain(chain) => Choice::Token(chain.sample(logits, tokens, key)?),
+            Sampler::Policy { policy, seen } => {
+                self.boundary_calls += 1;
+                let info = StepInfo {
+                    position: tokens.len() as u32,
+                    generated: (tokens.len() - self.prompt) as u32,
+                    new: &tokens[*seen..],
+                    seed: self.seed,
+                };
+                *seen = tokens.len();
+                policy.step(&info, logits).map_err(|error| EngineError::new(EngineErrorKind::PolicyFailed, error))?
+            }
+        };
+        match choice {
+            Choice::Token(token) => {
+                token.start()?;
+                self.pending = Some(Pending { token, scores });
+                Ok(None)
+            }
+            Choice::Forced(list) => self.force(&list, scores),
+            Choice::Backtrack(count, list) => self.backtrack(count, &list, scores),
+            Choice::Stop => Ok(Some(FinishReason::Stop)),
+        }
+    }
+
+    /// Goes on with tokens that were not drawn; the scores are those of the first one's place.
+    fn force(
+        &mut self,
+        list: &[u32],
+        mut scores: Option<Box<dyn Logits>>,
+    ) -> Result<Option<FinishReason>, EngineError> {
+        if list.is_empty() {
+            return Err(broken_rule("it forced an empty list of tokens, which would go on for ever"));
+        }
+        let vocabulary = self.slot.model.model.info().vocabulary_size;
+        for &id in list {
+            if id >= vocabulary {
+                return Err(broken_rule(&format!("it forced the token {id}, but the model has only {vocabulary}")));
+            }
+            let reason = self.accept(id, scores.take())?;
+            if reason.is_some() {
+                return Ok(reason);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Drops the newest tokens and goes on with others.
+    fn backtrack(
+        &mut self,
+        count: usize,
+        list: &[u32],
+        scores: Option<Box<dyn Logits>>,
+    ) -> Result<Option<FinishReason>, EngineError> {
+        if count == 0 {
+            return self.force(list, scores);
+        }
+        let droppable = self.output.droppable();
+        if count > droppable {
+            return Err(broken_rule(&format!("it dropped {count} tokens where only {droppable} are not shown yet")));
+        }
+        self.backtracked += count;
+        if self.backtracked > self.max_tokens.saturating_mul(16).saturating_add(1024) {
+            return Err(broken_rule(&format!("it backtracks without end: {} tokens so far", self.backtracked)));
+        }
+        let kept = self.slot.tokens.len() - count;
+        self.slot.tokens.truncate(kept);
+        self.output.drop_newest(count).map_err(text_failed)?;
+        if let Sampler::Policy { seen, .. } = &mut self.sampler {
+            *seen = kept;
+        }
+        // What follows the last token that is kept is not known any more, so that one is read again, unless another
+        // follows it.
+        self.slot.read_again_from(if list.is_empty() { kept - 1 } else { kept });
+        if list.is_empty() { Ok(None) } else { self.force(list, None) }
+    }
+
+    /// Takes a token into the answer. Says why, where that is the end of it.
+    fn accept(&mut self, id: u32, scores: Option<Box<dyn Logits>>) -> Result<Option<FinishReason>, EngineError> {
+        self.clock.first.get_or_insert_with(Instant::now);
+        self.slot.tokens.push(id);
+        let logprobs = match (scores, self.logprobs) {
+            (Some(scores), Some(count)) => Some(logprobs(scores, id, count)?),
+            _ => None,
+        };
+        if self.end_tokens.contains(&id) {
+            self.output.push_end(id, logprobs).map_err(text_failed)?;
+            return Ok(Some(FinishReason::Stop));
+        }
+        if self.output.push(id, logprobs).map_err(text_failed)? {
+            return Ok(Some(FinishReason::Stop));
+        }
+        Ok((self.slot.tokens.len() >= self.limit).then_some(FinishReason::Length))
+    }
+
+    /// Reports the end and gives back what the context has on the device.
+    pub(crate) fn finish(mut self, reason: FinishReason) -> Option<Slot> {
+        if let Err(error) = self.flush() {
+            return self.fail(error);
+        }
+        let now = Instant::now();
+        let first = self.clock.first.unwrap_or(now);
+        let tokens = self.slot.tokens[self.prompt..].to_vec();
+        let finished = Finished {
+            reason,
+            usage: Usage {
+                prompt_tokens: self.prompt,
+                cached_tokens: self.cached,
+                completion_tokens: tokens.len(),
+            },
+            timings: Timings {
+                prefill: first - self.clock.started,
+                first_token: self.clock.first.map_or(Duration::ZERO, |first| first - self.clock.asked),
+                generation: now - first,
+            },
+            tokens,
+            counters: self.counters,
+            wasted_forwards: self.wasted_forwards,
+            boundary_calls: self.boundary_calls,
+        };
+        let read = self.slot.cache.len();
+        let policy = self.sampler.into_policy();
+        // A caller who is gone needs no report.
+        let _ = self.updates.send(Update::Finished { finished, read, policy });
+        Some(self.slot)
+    }
+
+    /// Reports a failure, after all tokens that were accepted. The slot comes back where the device is not to blame.
+    pub(crate) fn fail(mut self, error: EngineError) -> Option<Slot> {
+        // The first failure is the one to report.
+        let _ = self.flush();
+        let keep = matches!(error.kind(), EngineErrorKind::PolicyFailed | EngineErrorKind::TextFailed);
+        let policy = self.sampler.into_policy();
+        let _ = self.updates.send(Update::Failed(error, policy));
+        keep.then_some(self.slot)
+    }
+
+    fn flush(&mut self) -> Result<(), EngineError> {
+        let flushed = self.output.flush().map_err(text_failed);
+        while let Some(event) = self.output.next() {
+            self.send(event);
+        }
+        flushed
+    }
+
+    fn send(&self, event: Event) {
+        // Where the receiver is gone the next step ends the generation.
+        let _ = self.updates.send(Update::Event(event));
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancel.is_cancelled() || self.updates.is_closed()
+    }
+
+    fn key(&self, position: usize) -> SampleKey {
+        SampleKey { seed: self.seed, position: position as u32, draw: 0 }
+    }
+}
+
+/// What was queued ahead of reading the pending token.
+enum Ahead {
+    Chosen(Pending),
+    Scores(Box<dyn Logits>),
+}
+
+impl Sampler {
+    fn into_policy(self) -> Option<Box<dyn Policy>> {
+        match self {
+            Self::Policy { policy, .. } => Some(policy),
+            Self::Chain(_) => None,
+        }
+    }
+}
+
+fn logprobs(mut scores: Box<dyn Logits>, id: u32, count: u32) -> Result<TokenLogprobs, EngineError> {
+    let top = scores.top(count)?;
+    let logprob = match top.iter().find(|(token, _)| *token == id) {
+        Some(&(_, logprob)) => logprob,
+        None => scores.logprobs(&[id])?.first().copied().unwrap_or(f32::NEG_INFINITY),
+    };
+    Ok(TokenLogprobs { logprob, top })
+}
+
+fn text_failed(error: wasmlx_text::TextError) -> EngineError {
+    EngineError::new(EngineErrorKind::TextFailed, error)
+}
+
+fn broken_rule(what: &str) -> EngineError {
+    EngineError::new(EngineErrorKind::PolicyFailed, format!("the sampling policy broke its rules: {what}"))
+}
