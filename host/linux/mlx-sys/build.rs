@@ -19,7 +19,8 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=published.rs");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("Cargo sets OUT_DIR"));
-    let built = published::mlx_c_sources(&out.join("mlx-c-sources")).and_then(|sources| platform::build(&sources, &out));
+    let built =
+        published::mlx_c_sources(&out.join("mlx-c-sources")).and_then(|sources| platform::build(&sources, &out));
     if let Err(error) = built {
         println!("cargo::error={}", error.replace('\n', "; "));
         std::process::exit(1);

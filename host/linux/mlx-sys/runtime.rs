@@ -108,7 +108,7 @@ fn open() -> Result<Runtime, LoadError> {
         ),
     })?;
     let blas = open_blas();
-    Library::open(&mlx_library, libc::RTLD_LAZY | libc::RTLD_GLOBAL)?;
+    Library::open(&mlx_library, libc::RTLD_LAZY | libc::RTLD_LOCAL)?;
     let mlx_c_library = first_file(own_candidates("libmlxc.so")).ok_or_else(|| LoadError {
         kind: LoadErrorKind::NotFound,
         message: "libmlxc.so, which was built with this program, is neither under lib/ beside it nor where it was \
@@ -200,7 +200,11 @@ impl Library {
         }
         Err(LoadError {
             kind: LoadErrorKind::Refused,
-            message: format!("libmlxc.so lacks {}: {}. Build the program again", name.to_string_lossy(), loader_message()),
+            message: format!(
+                "libmlxc.so lacks {}: {}. Build the program again",
+                name.to_string_lossy(),
+                loader_message()
+            ),
         })
     }
 }

@@ -3,8 +3,8 @@
 //! Neither is linked into a program: `runtime.rs` opens them, and is told here in which folders they and the wheels
 //! lie. A build whose result goes to another machine sets `MLX_SYS_PORTABLE=1`, and no folder is named in it.
 
-use std::env;
 use std::path::{Path, PathBuf};
+use std::{env, fs};
 
 /// Builds the two libraries into `out`.
 pub fn build(mlx_c: &Path, out: &Path) -> Result<(), String> {
@@ -29,34 +29,41 @@ pub fn build(mlx_c: &Path, out: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// The folder into which the wheels were unpacked.
+/// The folder into which the wheels were unpacked: `WASMLX_WHEELS`, or `mlx` in the target folder of the build or of
+/// this workspace.
 fn wheels(out: &Path) -> Result<PathBuf, String> {
-    println!("cargo::rerun-if-env-changed=WASMLX_MLX_DIR");
-    let named = env::var_os("WASMLX_MLX_DIR").map(PathBuf::from);
+    println!("cargo::rerun-if-env-changed=WASMLX_WHEELS");
+    let named = env::var_os("WASMLX_WHEELS").map(PathBuf::from);
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(3).map(|root| root.join("target"));
-    // The target folder holds OUT_DIR, some levels up; in one that belongs to another workspace `setup` put nothing.
+    // The build's target folder holds OUT_DIR, some levels up.
     let candidates: Vec<PathBuf> = match named {
         Some(named) => vec![named],
         None => out.ancestors().map(Path::to_path_buf).chain(workspace).map(|target| target.join("mlx")).collect(),
     };
     let found = candidates.iter().find(|folder| folder.join("mlx/lib/libmlx.so").is_file());
     let Some(found) = found else {
-        return Err("MLX is not here yet: run `cargo xtask setup` in wasmlx's source tree. A program that embeds wasmlx \
-                    from elsewhere sets WASMLX_MLX_DIR to a folder DIR of its own, after `pip install --no-deps --target \
-                    DIR mlx-cpu==0.32.2 scipy-openblas32`"
-            .to_string());
+        return Err(
+            "MLX is not here yet: run `cargo xtask setup` in wasmlx's source tree. A program that embeds wasmlx \
+                    runs `pip install --no-deps --target target/mlx mlx-cpu==0.32.2 scipy-openblas32` in its own, or \
+                    names another such folder in WASMLX_WHEELS"
+                .to_string(),
+        );
     };
     println!("cargo::rerun-if-changed={}", found.join("mlx/lib/libmlx.so").display());
     Ok(found.clone())
 }
 
+/// Compiles all of mlx-c as one file: each of its 27 files includes the whole of MLX, which costs more than the file.
 fn compile_mlx_c(mlx_c: &Path, wheels: &Path, out: &Path) -> Result<Vec<PathBuf>, String> {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(mlx_c.join("mlx/c"))
+    let mut names: Vec<String> = fs::read_dir(mlx_c.join("mlx/c"))
         .map_err(|error| format!("cannot read mlx-c's sources: {error}"))?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "cpp"))
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.ends_with(".cpp"))
         .collect();
-    files.sort();
+    names.sort();
+    let whole: String = names.iter().map(|name| format!("#include \"mlx/c/{name}\"\n")).collect();
+    let whole_file = out.join("mlx_c.cpp");
+    fs::write(&whole_file, whole).map_err(|error| format!("cannot write {}: {error}", whole_file.display()))?;
     cc::Build::new()
         .cpp(true)
         .std("c++20")
@@ -69,10 +76,11 @@ fn compile_mlx_c(mlx_c: &Path, wheels: &Path, out: &Path) -> Result<Vec<PathBuf>
         .include(wheels.join("mlx/include"))
         .flag("-include")
         .flag("prelude.h")
-        .files(files)
-        .out_dir(out)
+        .file(&whole_file)
         .try_compile_intermediates()
-        .map_err(|error| format!("cannot compile mlx-c, which needs a C++20 compiler (Debian: `apt install g++`): {error}"))
+        .map_err(|error| {
+            format!("cannot compile mlx-c, which needs a C++20 compiler (Debian: `apt install g++`): {error}")
+        })
 }
 
 fn link(objects: &[PathBuf], libraries: &[&str], library: &Path) -> Result<(), String> {

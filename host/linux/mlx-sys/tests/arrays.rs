@@ -73,3 +73,47 @@ fn cpp_errors_come_back_as_codes_with_text() {
     assert_ne!(failed, 0);
     assert!(message.contains("matmul"), "{message}");
 }
+
+/// `blas.c` sends products with one row or one column another way; each layout of either side must give the same sums.
+#[test]
+fn vectors_times_matrices_in_every_layout() {
+    const INNER: c_int = 37;
+    for (rows, columns) in [(1, 29), (29, 1), (1, 1), (3, 29)] {
+        let element = |index: c_int, step: c_int| ((index * step) % 11 - 5) as f32;
+        let expected: Vec<f32> = (0..rows * columns)
+            .map(|place| (place / columns, place % columns))
+            .map(|(row, column)| {
+                (0..INNER).map(|k| element(row * INNER + k, 7) * element(k * columns + column, 3)).sum()
+            })
+            .collect();
+        for (flip_left, flip_right) in [(false, false), (false, true), (true, false), (true, true)] {
+            let left = matrix(rows, INNER, flip_left, |row, k| element(row * INNER + k, 7));
+            let right = matrix(INNER, columns, flip_right, |k, column| element(k * columns + column, 3));
+            let ones = array(&vec![1.0; (rows * columns) as usize], &[rows, columns]);
+            let (mut product, mut sum) = unsafe { (mlx_array_new(), mlx_array_new()) };
+            unsafe {
+                assert_eq!(mlx_matmul(&mut product, left, right, cpu()), 0);
+                assert_eq!(mlx_addmm(&mut sum, ones, left, right, 2.0, 3.0, cpu()), 0);
+            }
+            assert_eq!(values(product), expected, "{rows}x{columns}, {flip_left} {flip_right}");
+            let scaled: Vec<f32> = expected.iter().map(|value| 2.0 * value + 3.0).collect();
+            assert_eq!(values(sum), scaled, "{rows}x{columns}, {flip_left} {flip_right}");
+        }
+    }
+}
+
+/// A matrix of `rows` by `columns`, whose memory holds it column by column if `flipped`.
+fn matrix(rows: c_int, columns: c_int, flipped: bool, element: impl Fn(c_int, c_int) -> f32) -> mlx_array {
+    let (outer, inner) = if flipped { (columns, rows) } else { (rows, columns) };
+    let stored: Vec<f32> = (0..outer)
+        .flat_map(|outer| (0..inner).map(move |inner| if flipped { (inner, outer) } else { (outer, inner) }))
+        .map(|(row, column)| element(row, column))
+        .collect();
+    let stored = array(&stored, &[outer, inner]);
+    if !flipped {
+        return stored;
+    }
+    let mut transposed = unsafe { mlx_array_new() };
+    assert_eq!(unsafe { mlx_transpose(&mut transposed, stored, cpu()) }, 0);
+    transposed
+}
