@@ -1,1 +1,33 @@
-//! A component.
+//! The general prompt template: renders any model's own `chat_template`, as transformers does.
+//!
+//! The language is Jinja2 over Python's values, and a prompt must come out byte for byte as the model saw it in
+//! training. Beyond that, each byte of the output is known to be the template's or the caller's ([`text`]), which
+//! no engine for Jinja tells; so this one is its own: [`lexer`], [`parser`], [`interpreter`], over [`value`]s that
+//! behave as Python's.
+
+mod arguments;
+mod ast;
+mod attributes;
+mod context;
+mod error;
+mod evaluate;
+mod filters;
+mod functions;
+mod interpreter;
+mod lexer;
+mod loops;
+mod markup;
+mod methods;
+mod operators;
+mod parser;
+mod predicates;
+mod python;
+mod scopes;
+mod template;
+mod text;
+mod value;
+
+pub use error::{Error, ErrorKind, Result};
+pub use python::time::Clock;
+pub use template::Template;
+pub use text::{Origin, Text};

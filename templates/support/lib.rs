@@ -1,0 +1,3 @@
+//! What prompt templates share.
+
+pub mod json;
