@@ -1,0 +1,77 @@
+//! What can go wrong between text and tokens.
+
+use std::fmt::Display;
+use std::path::Path;
+
+/// An error of this crate: a kind that code can act on, and a message that says what failed, why, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct TextError {
+    kind: TextErrorKind,
+    message: String,
+}
+
+/// The ways in which text work fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TextErrorKind {
+    /// A file of the tokenizer is missing or cannot be opened.
+    FileMissing,
+    /// A file of the tokenizer is torn, has the wrong types, contradicts itself, or is not UTF-8.
+    FileInvalid,
+    /// A file, or an id in it, is larger than any tokenizer's.
+    FileTooLarge,
+    /// The tokenizer is of a kind this crate cannot read.
+    Unsupported,
+    /// A control segment names a token that the model lacks.
+    UnknownControlToken,
+    /// An offset into a prompt lies outside its text or inside a character.
+    InvalidOffset,
+    /// A stop string is empty.
+    InvalidStop,
+    /// The tokenizer's own parts failed on a text or on ids.
+    TokenizerFailed,
+}
+
+impl TextError {
+    pub(crate) fn new(kind: TextErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+
+    pub(crate) fn invalid_file(file: &Path, why: impl Display) -> Self {
+        Self::new(
+            TextErrorKind::FileInvalid,
+            format!("{} is not a valid tokenizer file: {why}. Download the model again, or ask its author.", file.display()),
+        )
+    }
+
+    /// What went wrong, for code.
+    pub fn kind(&self) -> TextErrorKind {
+        self.kind
+    }
+}
+
+/// Runs a step of the tokenizers crate, which panics on some files that it ought to refuse (a `Strip` decoder at an
+/// empty token, a decoder over no tokens). A downloaded file must not take the host down, so a panic becomes an error.
+pub(crate) fn guarded<T>(
+    step: &str,
+    run: impl FnOnce() -> Result<T, tokenizers::Error>,
+) -> Result<T, TextError> {
+    let failed = |why: &dyn Display| {
+        TextError::new(TextErrorKind::TokenizerFailed, format!("The model's tokenizer failed to {step}: {why}."))
+    };
+    // Nothing that `run` borrows is left half changed: the crate's only interior state is its caches, which hold
+    // whole entries only.
+    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(failed(&error)),
+        Err(panic) => {
+            let text = panic
+                .downcast_ref::<String>()
+                .map(String::as_str)
+                .or_else(|| panic.downcast_ref::<&str>().copied())
+                .unwrap_or("it panicked");
+            Err(failed(&text))
+        }
+    }
+}
