@@ -1,0 +1,202 @@
+//! One turn: the model's answers to the log's last messages, and the tools that it calls meanwhile.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::rc::Rc;
+
+use crate::answer::{Answer, tool_message};
+use crate::bindings::exports::wasmlx::runner::chat::{Event, ToolResult};
+use crate::bindings::wasmlx::runner::contexts::{Finish, GenerationEvent};
+use crate::bindings::wasmlx::runner::tools::Offered;
+use crate::bindings::wasmlx::runner::types::{Conversation, Error, FinishReason, Message, ToolCall, Usage};
+use crate::host::{Context, Generation, Host};
+use crate::session::Session;
+
+pub(crate) struct Turn<H: Host> {
+    session: Rc<Session<H>>,
+    /// Keeps other turns out; given back at the end.
+    admission: Option<Rc<()>>,
+    offered: Vec<Offered>,
+    stage: Stage<GenerationOf<H>>,
+    /// Events that have happened and were not fetched yet.
+    events: VecDeque<Event>,
+    /// Answers begun.
+    rounds: u32,
+    /// Of all answers.
+    usage: Usage,
+}
+
+type GenerationOf<H> = <<H as Host>::Context as Context>::Generation;
+
+/// What a turn does next.
+enum Stage<G> {
+    /// Give the log to the model.
+    Asking,
+    /// Read its answer.
+    Answering(G, Answer),
+    /// Run the calls that the answer made, one at a time.
+    Calling(VecDeque<ToolCall>),
+    Over,
+}
+
+impl<H: Host> Turn<H> {
+    pub(crate) fn begin(session: &Rc<Session<H>>) -> Result<Self, Error> {
+        session.config()?;
+        Ok(Self {
+            admission: Some(session.admit()?),
+            offered: session.host.tools(),
+            session: session.clone(),
+            stage: Stage::Asking,
+            events: VecDeque::new(),
+            rounds: 0,
+            usage: Usage { prompt_tokens: 0, cached_tokens: 0, completion_tokens: 0 },
+        })
+    }
+
+    pub(crate) fn next(&mut self) -> Result<Option<Event>, Error> {
+        Ok(self.next_batch(1)?.pop())
+    }
+
+    pub(crate) fn next_batch(&mut self, max: u32) -> Result<Vec<Event>, Error> {
+        // None at all would look like the end.
+        let max = max.max(1);
+        while self.events.is_empty() && !matches!(self.stage, Stage::Over) {
+            self.advance(max)?;
+        }
+        let count = self.events.len().min(max as usize);
+        Ok(self.events.drain(..count).collect())
+    }
+
+    /// Does one thing that may wait. An error ends the turn.
+    fn advance(&mut self, max: u32) -> Result<(), Error> {
+        let stage = mem::replace(&mut self.stage, Stage::Over);
+        let next = match stage {
+            Stage::Asking => self.ask(),
+            Stage::Answering(generation, answer) => self.read(generation, answer, max),
+            Stage::Calling(calls) => Ok(self.call(calls)),
+            Stage::Over => Ok(Stage::Over),
+        };
+        if matches!(next, Ok(Stage::Over) | Err(_)) {
+            self.admission = None;
+        }
+        self.stage = next?;
+        Ok(())
+    }
+
+    fn ask(&mut self) -> Result<Stage<GenerationOf<H>>, Error> {
+        let Session { host, context, .. } = &*self.session;
+        let config = self.session.config()?;
+        let messages = host.messages();
+        self.session.skip_call_ids(&messages);
+        let prompt = host.render(&Conversation {
+            messages,
+            tools: self.offered.iter().map(|offered| offered.tool.clone()).collect(),
+            documents: Vec::new(),
+            add_generation_prompt: true,
+            options: serde_json::Value::from(config.options.clone()).to_string(),
+            context: None,
+        })?;
+        let mut context = context.borrow_mut();
+        let context = match &mut *context {
+            Some(context) => context,
+            none => none.insert(host.open()?),
+        };
+        self.rounds += 1;
+        Ok(Stage::Answering(context.answer(&prompt, &config.generate_options())?, Answer::default()))
+    }
+
+    fn read(
+        &mut self,
+        generation: GenerationOf<H>,
+        mut answer: Answer,
+        max: u32,
+    ) -> Result<Stage<GenerationOf<H>>, Error> {
+        let batch = generation.next_batch(max)?;
+        if batch.is_empty() {
+            return Err(Error::ModelFailed("the answer broke off without a reason".into()));
+        }
+        for event in batch {
+            match event {
+                GenerationEvent::Output(output) => {
+                    self.events.extend(answer.push(output, || self.session.new_call_id()));
+                }
+                GenerationEvent::Finished(finish) => return Ok(self.finish(answer, finish)),
+            }
+        }
+        Ok(Stage::Answering(generation, answer))
+    }
+
+    /// The answer is complete, or as complete as it gets: a cut one belongs in the log as well, since it was shown.
+    fn finish(&mut self, answer: Answer, finish: Finish) -> Stage<GenerationOf<H>> {
+        self.count(finish.usage);
+        let message = answer.into_message();
+        self.session.host.append(&message);
+        match finish.reason {
+            FinishReason::Stop | FinishReason::ToolCalls if !message.tool_calls.is_empty() => {
+                if self.may_run(&message) {
+                    return Stage::Calling(message.tool_calls.into());
+                }
+                self.end(FinishReason::ToolCalls)
+            }
+            reason => self.end(reason),
+        }
+    }
+
+    /// Whether the turn goes on with the message's calls; else all of them are the caller's.
+    fn may_run(&self, message: &Message) -> bool {
+        let rounds_left = self.session.config().is_ok_and(|config| self.rounds < config.max_rounds);
+        // A tool that does not exist is run, too, where others are: the model learns so and may do better.
+        let any_callable = self.offered.iter().any(|offered| offered.callable);
+        let callable = |call: &ToolCall| {
+            let offered = self.offered.iter().find(|offered| offered.tool.name == call.name);
+            offered.map_or(any_callable, |offered| offered.callable)
+        };
+        rounds_left && message.tool_calls.iter().all(callable)
+    }
+
+    fn call(&mut self, mut calls: VecDeque<ToolCall>) -> Stage<GenerationOf<H>> {
+        let Some(call) = calls.pop_front() else { return Stage::Asking };
+        match self.session.host.call(&call.name, &call.arguments) {
+            Ok(result) => self.answer_call(&call, result),
+            Err(Error::Cancelled(why)) => {
+                // A call without an answer would spoil the log for the next turn.
+                for call in [call].into_iter().chain(calls) {
+                    self.answer_call(&call, why.clone());
+                }
+                return self.end(FinishReason::Cancelled);
+            }
+            // The model can often do something about it, so it is told.
+            Err(error) => self.answer_call(&call, sentence(error)),
+        }
+        Stage::Calling(calls)
+    }
+
+    fn answer_call(&mut self, call: &ToolCall, result: String) {
+        self.session.host.append(&tool_message(call, result.clone()));
+        self.events.push_back(Event::ToolResult(ToolResult { id: call.id.clone(), result }));
+    }
+
+    fn end(&mut self, reason: FinishReason) -> Stage<GenerationOf<H>> {
+        self.events.extend([Event::Usage(self.usage), Event::Done(reason)]);
+        Stage::Over
+    }
+
+    fn count(&mut self, usage: Usage) {
+        self.usage.prompt_tokens += usage.prompt_tokens;
+        self.usage.cached_tokens += usage.cached_tokens;
+        self.usage.completion_tokens += usage.completion_tokens;
+    }
+}
+
+fn sentence(error: Error) -> String {
+    match error {
+        Error::InvalidInput(sentence)
+        | Error::NotFound(sentence)
+        | Error::Denied(sentence)
+        | Error::Cancelled(sentence)
+        | Error::Deadline(sentence)
+        | Error::OutOfMemory(sentence)
+        | Error::ContextFull(sentence)
+        | Error::ModelFailed(sentence) => sentence,
+    }
+}
