@@ -13,11 +13,12 @@ use crate::host::{Context, Generation, Host};
 use crate::session::Session;
 
 pub(crate) struct Turn<H: Host> {
+    // Before the session, whose context a generation must not outlive: fields are dropped in this order.
+    stage: Stage<H>,
     session: Rc<Session<H>>,
     /// Keeps other turns out; given back at the end.
     admission: Option<Rc<()>>,
     offered: Vec<Offered>,
-    stage: Stage<GenerationOf<H>>,
     /// Events that have happened and were not fetched yet.
     events: VecDeque<Event>,
     /// Answers begun.
@@ -29,11 +30,11 @@ pub(crate) struct Turn<H: Host> {
 type GenerationOf<H> = <<H as Host>::Context as Context>::Generation;
 
 /// What a turn does next.
-enum Stage<G> {
+enum Stage<H: Host> {
     /// Give the log to the model.
     Asking,
     /// Read its answer.
-    Answering(G, Answer),
+    Answering(GenerationOf<H>, Answer),
     /// Run the calls that the answer made, one at a time.
     Calling(VecDeque<ToolCall>),
     Over,
@@ -43,10 +44,10 @@ impl<H: Host> Turn<H> {
     pub(crate) fn begin(session: &Rc<Session<H>>) -> Result<Self, Error> {
         session.config()?;
         Ok(Self {
+            stage: Stage::Asking,
+            session: session.clone(),
             admission: Some(session.admit()?),
             offered: session.host.tools(),
-            session: session.clone(),
-            stage: Stage::Asking,
             events: VecDeque::new(),
             rounds: 0,
             usage: Usage { prompt_tokens: 0, cached_tokens: 0, completion_tokens: 0 },
@@ -83,7 +84,7 @@ impl<H: Host> Turn<H> {
         Ok(())
     }
 
-    fn ask(&mut self) -> Result<Stage<GenerationOf<H>>, Error> {
+    fn ask(&mut self) -> Result<Stage<H>, Error> {
         let Session { host, context, .. } = &*self.session;
         let config = self.session.config()?;
         let messages = host.messages();
@@ -105,12 +106,7 @@ impl<H: Host> Turn<H> {
         Ok(Stage::Answering(context.answer(&prompt, &config.generate_options())?, Answer::default()))
     }
 
-    fn read(
-        &mut self,
-        generation: GenerationOf<H>,
-        mut answer: Answer,
-        max: u32,
-    ) -> Result<Stage<GenerationOf<H>>, Error> {
+    fn read(&mut self, generation: GenerationOf<H>, mut answer: Answer, max: u32) -> Result<Stage<H>, Error> {
         let batch = generation.next_batch(max)?;
         if batch.is_empty() {
             return Err(Error::ModelFailed("the answer broke off without a reason".into()));
@@ -127,7 +123,7 @@ impl<H: Host> Turn<H> {
     }
 
     /// The answer is complete, or as complete as it gets: a cut one belongs in the log as well, since it was shown.
-    fn finish(&mut self, answer: Answer, finish: Finish) -> Stage<GenerationOf<H>> {
+    fn finish(&mut self, answer: Answer, finish: Finish) -> Stage<H> {
         self.count(finish.usage);
         let message = answer.into_message();
         self.session.host.append(&message);
@@ -154,7 +150,7 @@ impl<H: Host> Turn<H> {
         rounds_left && message.tool_calls.iter().all(callable)
     }
 
-    fn call(&mut self, mut calls: VecDeque<ToolCall>) -> Stage<GenerationOf<H>> {
+    fn call(&mut self, mut calls: VecDeque<ToolCall>) -> Stage<H> {
         let Some(call) = calls.pop_front() else { return Stage::Asking };
         match self.session.host.call(&call.name, &call.arguments) {
             Ok(result) => self.answer_call(&call, result),
@@ -176,7 +172,7 @@ impl<H: Host> Turn<H> {
         self.events.push_back(Event::ToolResult(ToolResult { id: call.id.clone(), result }));
     }
 
-    fn end(&mut self, reason: FinishReason) -> Stage<GenerationOf<H>> {
+    fn end(&mut self, reason: FinishReason) -> Stage<H> {
         self.events.extend([Event::Usage(self.usage), Event::Done(reason)]);
         Stage::Over
     }
