@@ -184,5 +184,6 @@ impl AddedTokens {
 /// Whether a word character stands on either side of `range`.
 fn inside_word(text: &str, range: &Range<usize>) -> bool {
     let is_word = regex_syntax::is_word_character;
-    text[..range.start].chars().next_back().is_some_and(is_word) || text[range.end..].chars().next().is_some_and(is_word)
+    text[..range.start].chars().next_back().is_some_and(is_word)
+        || text[range.end..].chars().next().is_some_and(is_word)
 }

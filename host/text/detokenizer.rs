@@ -205,7 +205,10 @@ impl Detokenizer {
             return Ok(window);
         }
         if spelling == Spelling::ByteLevelWithin
-            && self.tokenizer.decode_pieces(self.pieces[window.start..].to_vec())?.ends_with(char::REPLACEMENT_CHARACTER)
+            && self
+                .tokenizer
+                .decode_pieces(self.pieces[window.start..].to_vec())?
+                .ends_with(char::REPLACEMENT_CHARACTER)
         {
             return Ok(window);
         }

@@ -22,8 +22,9 @@ use crate::tokenizer::{Inner, Tokenizer};
 pub struct EncodedToken {
     /// Its id.
     pub id: u32,
-    /// The bytes of the joined text it stands for. Tokens that share a character each have all of its bytes; a token
-    /// that the tokenizer put in by itself has none or shares its neighbour's.
+    /// The bytes of the joined text it stands for. Tokens that share a character each have all of its bytes; what the
+    /// tokenizer put in by itself shares its neighbour's. A mark that normalisation fused with the letter before it is
+    /// counted to no token.
     pub bytes: Range<usize>,
 }
 
@@ -178,9 +179,8 @@ impl Inner {
         from: usize,
         found: &mut Vec<(Range<usize>, usize)>,
     ) -> Result<Vec<Split>, tokenizers::Error> {
-        let slice = |bytes: Range<usize>| {
-            text.slice(Span::Normalized(bytes)).ok_or("an added token is cut inside a character")
-        };
+        let slice =
+            |bytes: Range<usize>| text.slice(Span::Normalized(bytes)).ok_or("an added token is cut inside a character");
         let between = |bytes: Range<usize>| -> Result<Split, tokenizers::Error> {
             let text = slice(bytes)?;
             let done = text.offsets_original().1 <= from;
@@ -272,9 +272,8 @@ impl Inner {
         let stands_for_unknown = Some(token.id) == self.unknown_id && spelling != added.content;
         // A single character cannot be spelled in another way.
         let divisible = spelling.chars().nth(1).is_some();
-        let trusted = || {
-            original(piece, token.offsets.0..token.offsets.1).is_some_and(|bytes| prompt.is_trusted(&bytes))
-        };
+        let trusted =
+            || original(piece, token.offsets.0..token.offsets.1).is_some_and(|bytes| prompt.is_trusted(&bytes));
         !added.blank && !stands_for_unknown && divisible && !trusted()
     }
 }

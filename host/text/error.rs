@@ -41,7 +41,10 @@ impl TextError {
     pub(crate) fn invalid_file(file: &Path, why: impl Display) -> Self {
         Self::new(
             TextErrorKind::FileInvalid,
-            format!("{} is not a valid tokenizer file: {why}. Download the model again, or ask its author.", file.display()),
+            format!(
+                "{} is not a valid tokenizer file: {why}. Download the model again, or ask its author.",
+                file.display()
+            ),
         )
     }
 
@@ -51,27 +54,28 @@ impl TextError {
     }
 }
 
-/// Runs a step of the tokenizers crate, which panics on some files that it ought to refuse (a `Strip` decoder at an
-/// empty token, a decoder over no tokens). A downloaded file must not take the host down, so a panic becomes an error.
-pub(crate) fn guarded<T>(
-    step: &str,
-    run: impl FnOnce() -> Result<T, tokenizers::Error>,
-) -> Result<T, TextError> {
-    let failed = |why: &dyn Display| {
+/// Runs a step of the tokenizers crate; `step` says what the tokenizer "failed to" do.
+pub(crate) fn guarded<T>(step: &str, run: impl FnOnce() -> Result<T, tokenizers::Error>) -> Result<T, TextError> {
+    caught(run).map_err(|why| {
         TextError::new(TextErrorKind::TokenizerFailed, format!("The model's tokenizer failed to {step}: {why}."))
+    })
+}
+
+/// Runs a step of the tokenizers crate and says why it failed.
+///
+/// The crate panics on some files that it ought to refuse (a `Strip` decoder at an empty token, a decoder over no
+/// tokens). A downloaded file must not take the host down, so a panic becomes an error.
+pub(crate) fn caught<T>(run: impl FnOnce() -> Result<T, tokenizers::Error>) -> Result<T, String> {
+    // Nothing that `run` borrows is left half changed: what is built in it is dropped, and the crate's only interior
+    // state is its caches, which hold whole entries only.
+    let why = match std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) {
+        Ok(Ok(value)) => return Ok(value),
+        Ok(Err(error)) => error.to_string(),
+        Err(panic) => panic
+            .downcast::<String>()
+            .map(|text| *text)
+            .or_else(|panic| panic.downcast::<&str>().map(|text| text.to_string()))
+            .unwrap_or_else(|_| "it panicked".to_owned()),
     };
-    // Nothing that `run` borrows is left half changed: the crate's only interior state is its caches, which hold
-    // whole entries only.
-    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(failed(&error)),
-        Err(panic) => {
-            let text = panic
-                .downcast_ref::<String>()
-                .map(String::as_str)
-                .or_else(|| panic.downcast_ref::<&str>().copied())
-                .unwrap_or("it panicked");
-            Err(failed(&text))
-        }
-    }
+    Err(why.trim_end_matches('.').to_owned())
 }

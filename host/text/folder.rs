@@ -73,7 +73,7 @@ fn read_vocab_merges(folder: &Path, config: &TokenizerConfig) -> Result<Parts, T
     let (vocab_file, merges_file) = (folder.join("vocab.json"), folder.join("merges.txt"));
     let (vocab, merges) = match (read_file(&vocab_file)?, read_file(&merges_file)?) {
         (Some(vocab), Some(merges)) => (vocab, merges),
-        (Some(_), None) => return Err(missing(&merges_file, "vocab.json is there, and needs it")),
+        (Some(_), None) => return Err(missing(&merges_file, "and vocab.json needs it")),
         (None, _) if folder.join("tokenizer.model").exists() => {
             return Err(TextError::new(
                 TextErrorKind::Unsupported,
@@ -84,7 +84,7 @@ fn read_vocab_merges(folder: &Path, config: &TokenizerConfig) -> Result<Parts, T
                 ),
             ));
         }
-        (None, _) => return Err(missing(&folder.join("tokenizer.json"), "nor is vocab.json there")),
+        (None, _) => return Err(missing(&folder.join("tokenizer.json"), "and so is vocab.json")),
     };
     let family = family(folder, config)?;
     let vocab = vocab_merges::read_vocab(&vocab).map_err(|why| TextError::invalid_file(&vocab_file, why))?;
@@ -103,7 +103,10 @@ fn family(folder: &Path, config: &TokenizerConfig) -> Result<Family, TextError> 
         None => {
             let model: ModelConfig = read_json(&folder.join("config.json"))?.unwrap_or_default();
             let model_type = model.model_type.unwrap_or_default();
-            (Family::of_model_type(&model_type), format!("it names no tokenizer_class, and its model_type is {model_type:?}"))
+            (
+                Family::of_model_type(&model_type),
+                format!("it names no tokenizer_class, and its model_type is {model_type:?}"),
+            )
         }
     };
     family.ok_or_else(|| {
@@ -120,8 +123,7 @@ fn family(folder: &Path, config: &TokenizerConfig) -> Result<Family, TextError> 
 
 /// `added_tokens.json`, a map of tokens to ids. Which of them are special the named tokens tell.
 fn read_added_tokens(folder: &Path) -> Result<Vec<(u32, tokenizers::AddedToken)>, TextError> {
-    let tokens: BTreeMap<String, u32> =
-        read_json(&folder.join("added_tokens.json"))?.unwrap_or_default();
+    let tokens: BTreeMap<String, u32> = read_json(&folder.join("added_tokens.json"))?.unwrap_or_default();
     let mut tokens: Vec<_> = tokens
         .into_iter()
         .map(|(content, id)| (id, tokenizers::AddedToken::from(content, false).normalized(false)))
@@ -196,6 +198,6 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, TextError> {
 fn missing(path: &Path, beside: &str) -> TextError {
     TextError::new(
         TextErrorKind::FileMissing,
-        format!("{} is missing, and {beside}. Download the model again, with its tokenizer.", path.display()),
+        format!("{} is missing, {beside}. Download the model again, with its tokenizer.", path.display()),
     )
 }

@@ -59,7 +59,10 @@ impl StopMatcher {
         if let Some(index) = stops.iter().position(String::is_empty) {
             return Err(TextError::new(
                 TextErrorKind::InvalidStop,
-                format!("Stop string number {} is empty, which would stop every answer at once. Leave it out.", index + 1),
+                format!(
+                    "Stop string number {} is empty, which would stop every answer at once. Leave it out.",
+                    index + 1
+                ),
             ));
         }
         Ok(Self { automaton: Arc::new(Automaton::new(stops)), node: ROOT, stopped: None })
@@ -118,7 +121,8 @@ impl Automaton {
         let mut queue = VecDeque::from([ROOT]);
         while let Some(parent) = queue.pop_front() {
             for &(byte, child) in trie.children(parent) {
-                let fallback = if parent == ROOT { ROOT } else { step(&trie, &nodes, nodes[parent as usize].fallback, byte) };
+                let fallback =
+                    if parent == ROOT { ROOT } else { step(&trie, &nodes, nodes[parent as usize].fallback, byte) };
                 let own = trie.value(child).map(|stop| stop as usize);
                 nodes[child as usize].fallback = fallback;
                 nodes[child as usize].stop = own.or(nodes[fallback as usize].stop);

@@ -10,7 +10,7 @@ use tokenizers::{Decoder, DecoderWrapper, Model};
 use crate::added_tokens::{AddedToken, AddedTokens};
 use crate::byte_level;
 use crate::chat_template::ChatTemplates;
-use crate::error::{TextError, guarded};
+use crate::error::{TextError, caught, guarded};
 use crate::folder::{self, Files};
 use crate::tokenizer_config::TokenNames;
 use crate::tokenizer_json::{self, MAX_ID};
@@ -96,14 +96,14 @@ impl Tokenizer {
         }
 
         let mut base = tokenizers::Tokenizer::new(parts.model);
-        guarded("load", || {
+        caught(|| {
             base.with_normalizer(parts.normalizer)?;
             base.with_pre_tokenizer(parts.pre_tokenizer);
             base.with_post_processor(parts.post_processor);
             base.with_decoder(parts.decoder);
             base.add_tokens(tokens)
         })
-        .map_err(|error| invalid(&error))?;
+        .map_err(|why| invalid(&why))?;
 
         for (id, token) in numbered_tokens.iter().filter(|(_, token)| !own.contains(&token.content)) {
             if base.token_to_id(&token.content) != Some(*id) {

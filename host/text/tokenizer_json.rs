@@ -14,9 +14,9 @@ use tokenizers::models::bpe::{BPE, Merges, Vocab};
 use tokenizers::models::unigram::Unigram;
 use tokenizers::models::wordlevel::WordLevel;
 use tokenizers::models::wordpiece::WordPiece;
-use tokenizers::{
-    DecoderWrapper, ModelWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper,
-};
+use tokenizers::{DecoderWrapper, ModelWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper};
+
+use crate::error::caught;
 
 /// No id is larger: tables indexed by id must stay small. The largest vocabularies have 260 thousand entries.
 pub(crate) const MAX_ID: u32 = (1 << 24) - 1;
@@ -65,6 +65,7 @@ pub(crate) fn read(json: &[u8]) -> Result<Parts, Refusal> {
 
 /// `truncation` and `padding` are left out on purpose: neither belongs in a prompt.
 #[derive(Deserialize)]
+#[serde(expecting = "an object with `model` in it")]
 struct File {
     version: Option<String>,
     #[serde(default)]
@@ -107,6 +108,7 @@ impl From<AddedTokenEntry> for tokenizers::AddedToken {
 /// The fields of all four kinds of model. `dropout` is left out: it is for training, and would make a prompt's ids
 /// random.
 #[derive(Deserialize)]
+#[serde(expecting = "a model with `type` and `vocab`")]
 struct ModelEntry {
     #[serde(rename = "type")]
     kind: Option<String>,
@@ -127,7 +129,7 @@ fn part<T: DeserializeOwned>(name: &str, value: Option<Value>) -> Result<Option<
         None | Some(Value::Null) => Ok(None),
         Some(value) => {
             let read = || serde_json::from_value(value).map_err(tokenizers::Error::from);
-            crate::error::guarded("read", read).map(Some).map_err(|error| format!("in `{name}`: {error}"))
+            caught(read).map(Some).map_err(|why| format!("in `{name}`: {why}"))
         }
     }
 }
@@ -206,9 +208,8 @@ pub(crate) fn build_bpe(
     // The crate joins each pair in a buffer as long as the longest entry, less the prefix of the right half, and
     // trusts that both fit.
     let prefix = options.prefix.as_deref().unwrap_or_default().len();
-    let fits = |Merge(left, right): &Merge| {
-        right.is_char_boundary(prefix) && left.len() + right.len() - prefix <= longest
-    };
+    let fits =
+        |Merge(left, right): &Merge| right.is_char_boundary(prefix) && left.len() + right.len() - prefix <= longest;
     if let Some(Merge(left, right)) = merges.iter().find(|merge| !fits(merge)) {
         return Err(format!("it merges {left:?} and {right:?} to a token that is not in its vocabulary"));
     }
@@ -281,12 +282,13 @@ impl<'de> Deserialize<'de> for Vocabulary {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vocabulary, A::Error> {
                 let mut vocabulary = Vocabulary::default();
-                let mut entries = Vocab::new();
+                // A list first: the map is then made in its full size, and never grown.
+                let mut entries: Vec<(String, u32)> = Vec::new();
                 while let Some((token, id)) = map.next_entry::<String, u32>()? {
                     vocabulary.note(&token, id)?;
-                    entries.insert(token, id);
+                    entries.push((token, id));
                 }
-                Ok(Vocabulary { entries: Entries::Numbered(entries), ..vocabulary })
+                Ok(Vocabulary { entries: Entries::Numbered(entries.into_iter().collect()), ..vocabulary })
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vocabulary, A::Error> {

@@ -2,12 +2,12 @@
 //!
 //! These files hold the vocabulary only. How a text is cut before it is merged follows from the tokenizer's class.
 
+use tokenizers::SplitDelimiterBehavior;
 use tokenizers::models::bpe::Vocab;
 use tokenizers::normalizers::NFC;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
-use tokenizers::SplitDelimiterBehavior;
 
 use crate::tokenizer_json::{self, BpeOptions, Entries, Merge, Parts, Refusal, Vocabulary};
 
@@ -21,7 +21,8 @@ pub(crate) enum Family {
 }
 
 /// The pattern of Qwen2's tokenizer, from transformers' `Qwen2Tokenizer`.
-const QWEN2_PATTERN: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const QWEN2_PATTERN: &str =
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 impl Family {
     /// By `tokenizer_class` of `tokenizer_config.json`.
@@ -73,19 +74,15 @@ pub(crate) fn read_merges(text: &[u8]) -> Result<Vec<Merge>, Refusal> {
 }
 
 /// Puts a tokenizer together. Added tokens come later, from other files.
-pub(crate) fn build(
-    file: VocabFile,
-    merges: Vec<Merge>,
-    family: Family,
-    prefix_space: bool,
-) -> Result<Parts, Refusal> {
+pub(crate) fn build(file: VocabFile, merges: Vec<Merge>, family: Family, prefix_space: bool) -> Result<Parts, Refusal> {
     let (model, unknown_id) = tokenizer_json::build_bpe(file.vocab, merges, file.longest, BpeOptions::default())?;
     let byte_level = ByteLevel::new(prefix_space, false, family == Family::Gpt2);
     let pre_tokenizer = match family {
         Family::Gpt2 => byte_level.into(),
         Family::Qwen2 => {
             let pattern = SplitPattern::Regex(QWEN2_PATTERN.to_owned());
-            let split = Split::new(pattern, SplitDelimiterBehavior::Isolated, false).map_err(|error| error.to_string())?;
+            let split =
+                Split::new(pattern, SplitDelimiterBehavior::Isolated, false).map_err(|error| error.to_string())?;
             Sequence::new(vec![split.into(), byte_level.into()]).into()
         }
     };

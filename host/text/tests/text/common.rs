@@ -56,6 +56,13 @@ impl Pair {
         self.plain.encode(text, false).unwrap().get_ids().to_vec()
     }
 
+    /// What the tokenizers crate makes of ids.
+    pub(crate) fn plain_decode(&self, ids: &[u32], skip_special: bool) -> String {
+        // Some of its decoders take the last of no pieces.
+        let is_shown = |id: &u32| self.plain.id_to_token(*id).is_some() && !(skip_special && self.ours.is_special(*id));
+        if ids.iter().any(is_shown) { self.plain.decode(ids, skip_special).unwrap() } else { String::new() }
+    }
+
     /// Whether an id is of an added token that is not whitespace.
     pub(crate) fn is_marker(&self, id: u32) -> bool {
         self.ours.added_tokens().iter().any(|token| token.id == id && !is_blank(&token.content))
@@ -232,6 +239,24 @@ pub(crate) fn word_piece() -> Vec<u8> {
     finished(tokenizer, |_| {})
 }
 
+/// Byte pairs of the first kind, which mark the ends of words.
+pub(crate) fn word_ends() -> Vec<u8> {
+    let mut tokenizer = tokenizers::Tokenizer::new(BPE::default());
+    tokenizer.with_pre_tokenizer(Some(tokenizers::pre_tokenizers::whitespace::WhitespaceSplit));
+    tokenizer.with_decoder(Some(tokenizers::decoders::bpe::BPEDecoder::default()));
+    let trainer = BpeTrainer::builder()
+        .vocab_size(260)
+        .show_progress(false)
+        .end_of_word_suffix("</w>".to_owned())
+        .special_tokens(vec![tokenizers::AddedToken::from("<unk>", true)])
+        .build();
+    tokenizer.train(&mut TrainerWrapper::BpeTrainer(trainer), CORPUS.iter()).unwrap();
+    finished(tokenizer, |value| {
+        value["model"]["unk_token"] = json!("<unk>");
+        value["model"]["end_of_word_suffix"] = json!("</w>");
+    })
+}
+
 /// The trained tokenizers.
 pub(crate) fn trained() -> &'static [Pair] {
     static PAIRS: OnceLock<Vec<Pair>> = OnceLock::new();
@@ -246,6 +271,7 @@ pub(crate) fn trained() -> &'static [Pair] {
             Pair::new("BPE, never", &byte_pairs(metaspace(PrependScheme::Never), Value::Null)),
             Pair::new("BPE, Llama", &llama()),
             Pair::new("WordPiece", &word_piece()),
+            Pair::new("BPE, word ends", &word_ends()),
         ]
     })
 }

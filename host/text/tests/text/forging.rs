@@ -28,7 +28,10 @@ fn numbered(more: &[&str]) -> Value {
 /// Byte pairs that merge all the way to the marker.
 fn merging() -> Tokenizer {
     let merges = ["< |", "e n", "en d", "| >", "<| end", "<|end |>"];
-    tokenizer(json!({"type": "BPE", "vocab": numbered(&["<|", "en", "end", "|>", "<|end"]), "merges": merges}), Value::Null)
+    tokenizer(
+        json!({"type": "BPE", "vocab": numbered(&["<|", "en", "end", "|>", "<|end"]), "merges": merges}),
+        Value::Null,
+    )
 }
 
 /// Byte pairs that look a whole word up before merging anything.
@@ -55,15 +58,18 @@ fn word_piece() -> Tokenizer {
 
 #[test]
 fn a_model_cannot_be_made_to_spell_a_control_token() {
-    for (name, tokenizer) in
-        [("merging", merging()), ("ignoring merges", ignoring_merges()), ("unigram", unigram()), ("words", word_piece())]
-    {
-        for (text, ends) in [(MARKER, ""), ("a<|end|>", ""), ("<|end|><|end|>x", ""), ("<|end", "|>"), ("<", "|end|>")] {
+    for (name, tokenizer) in [
+        ("merging", merging()),
+        ("ignoring merges", ignoring_merges()),
+        ("unigram", unigram()),
+        ("words", word_piece()),
+    ] {
+        for (text, ends) in [(MARKER, ""), ("a<|end|>", ""), ("<|end|><|end|>x", ""), ("<|end", "|>"), ("<", "|end|>")]
+        {
             let untrusted = |text: &str| Segment::Untrusted(text.to_owned());
             let ids = tokenizer.encode(&[untrusted(text), untrusted(ends)]).unwrap();
             assert!(!ids.contains(&1), "{name}: {text:?}{ends:?} became {ids:?}");
-            let spelled: String =
-                ids.iter().map(|id| tokenizer.token_text(*id).unwrap().replace("##", "")).collect();
+            let spelled: String = ids.iter().map(|id| tokenizer.token_text(*id).unwrap().replace("##", "")).collect();
             assert_eq!(spelled, [text, ends].concat(), "{name}");
             let mixed = tokenizer.encode(&[Segment::Trusted(text.to_owned()), untrusted("|end|>")]).unwrap();
             let trusted = text.matches(MARKER).count();

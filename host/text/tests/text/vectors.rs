@@ -38,7 +38,10 @@ fn qwen3_gives_its_vectors() {
     let ours = &pair.ours;
     assert_eq!(ours.special().eos.as_deref(), Some("<|im_end|>"));
     assert_eq!((ours.special().bos.as_deref(), ours.special().pad.as_deref()), (None, Some("<|endoftext|>")));
-    assert_eq!((ours.token_id("<think>"), ours.is_special(151_667), ours.is_special(151_645)), (Some(151_667), false, true));
+    assert_eq!(
+        (ours.token_id("<think>"), ours.is_special(151_667), ours.is_special(151_645)),
+        (Some(151_667), false, true)
+    );
     assert_eq!((ours.vocab_size(), ours.added_tokens().len()), (151_669, 26));
     assert!(ours.chat_templates().choose(true).unwrap().contains("<|im_start|>"));
     assert_eq!(ours.token_text(9707).as_deref(), Some("Hello"));
