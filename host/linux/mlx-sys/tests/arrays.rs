@@ -74,11 +74,14 @@ fn cpp_errors_come_back_as_codes_with_text() {
     assert!(message.contains("matmul"), "{message}");
 }
 
-/// `blas.c` sends products with one row or one column another way; each layout of either side must give the same sums.
+/// `blas.c` sends products with one row or one column another way, and cuts large ones into pieces by columns or rows;
+/// each layout of either side must give the same sums.
 #[test]
-fn vectors_times_matrices_in_every_layout() {
+fn products_of_every_shape_in_every_layout() {
     const INNER: c_int = 37;
-    for (rows, columns) in [(1, 29), (29, 1), (1, 1), (3, 29)] {
+    let small = [(1, 29), (29, 1), (1, 1), (3, 29)];
+    let large = [(1, 70_001), (70_001, 1), (130, 1_003), (1_003, 130)];
+    for (rows, columns) in small.into_iter().chain(large) {
         let element = |index: c_int, step: c_int| ((index * step) % 11 - 5) as f32;
         let expected: Vec<f32> = (0..rows * columns)
             .map(|place| (place / columns, place % columns))
