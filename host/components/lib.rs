@@ -1,1 +1,48 @@
 //! The WebAssembly boundary: templates, sampling policies and chats as sandboxed components.
+//!
+//! [`Runtime`] loads a [`Component`], which becomes what its world is for:
+//! - [`Template`] turns conversations into prompts and answers into what they mean.
+//! - [`PolicyComponent`] makes [`wasmlx_engine::Policy`] objects, or a plan that the engine runs by itself.
+//! - [`ChatSession`] runs a chat, whose imports a [`ChatHost`] serves.
+//!
+//! A component gets what its world imports and nothing else: no file, no socket, no clock, no environment. Each call
+//! has a deadline, each instance a memory limit ([`Limits`]), and whatever a component does comes back as a
+//! [`ComponentError`]. `wasmtime` is used here and nowhere else, and no type of it, or of the bindings, is public.
+
+mod budget;
+mod builtin;
+mod cache;
+mod cancellation;
+mod chat;
+mod chat_host;
+mod chat_state;
+mod component;
+mod conversation;
+mod deadline;
+mod error;
+mod generation;
+mod handles;
+mod limits;
+mod log;
+mod policy;
+mod runtime;
+mod session;
+mod slot;
+mod template;
+mod ticker;
+mod v0_1;
+mod world;
+
+pub use builtin::{NAMES as BUILTIN_NAMES, builtin};
+pub use chat::{Canceller, ChatComponent, ChatEvent, ChatSession, Turn};
+pub use chat_host::{BoxFuture, ChatHost, GenerateOptions, OfferedTool};
+pub use component::Component;
+pub use conversation::{Conversation, Document, FinishReason, Message, Output, Part, Tool, ToolCall, Usage};
+pub use error::{ComponentError, ComponentErrorKind};
+pub use limits::Limits;
+pub use log::MessageLog;
+pub use policy::{PolicyComponent, Vocabulary};
+pub use runtime::{Runtime, RuntimeOptions};
+pub use slot::Slot;
+pub use template::{Parser, Template, TemplateSetup};
+pub use world::ComponentKind;

@@ -1,0 +1,134 @@
+//! How long a chat may compute.
+
+use std::time::{Duration, Instant};
+
+use crate::ticker::TICK;
+use crate::{ComponentError, ComponentErrorKind};
+
+/// The compute time of a chat session. While the guest computes, [`Budget::tick`] is called every epoch; while the
+/// host does something for it, nothing counts.
+pub(crate) struct Budget {
+    slice_limit: Duration,
+    session_limit: Duration,
+    /// Computed since the last call of the host.
+    slice: Duration,
+    /// Computed since the session began.
+    session: Duration,
+    /// Until when it is counted; none while the host works.
+    counted: Option<Instant>,
+    /// After a cancellation no call of the host begins a new slice.
+    last_slice: bool,
+}
+
+impl Budget {
+    /// A session that has computed for `session` already.
+    pub(crate) fn new(slice_limit: Duration, session_limit: Duration, session: Duration) -> Self {
+        Self { slice_limit, session_limit, slice: Duration::ZERO, session, counted: None, last_slice: false }
+    }
+
+    /// What the session has computed so far.
+    pub(crate) fn session(&self) -> Duration {
+        self.session
+    }
+
+    /// The host calls the guest.
+    pub(crate) fn start(&mut self) {
+        self.last_slice = false;
+        self.resume();
+    }
+
+    /// The guest calls the host, or returns to it.
+    pub(crate) fn pause(&mut self) {
+        self.count();
+        self.counted = None;
+    }
+
+    /// The host returns to the guest.
+    pub(crate) fn resume(&mut self) {
+        if !self.last_slice {
+            self.slice = Duration::ZERO;
+        }
+        self.counted = Some(Instant::now());
+    }
+
+    /// The turn is cancelled: what is left of this slice is all that the guest has to come to an end.
+    pub(crate) fn cancel(&mut self) {
+        self.last_slice = true;
+    }
+
+    /// An epoch of computing has passed.
+    pub(crate) fn tick(&mut self) -> Result<(), ComponentError> {
+        self.count();
+        let over = |message: String| Err(ComponentError::new(ComponentErrorKind::Deadline, "", message));
+        if self.session > self.session_limit {
+            let seconds = self.session_limit.as_secs();
+            return over(format!("the session has spent the {seconds} s that it may compute: begin another"));
+        }
+        if self.slice > self.slice_limit {
+            let allowed = self.slice_limit.as_millis();
+            return over(format!("it was stopped after {allowed} ms of its own compute without a call of the host"));
+        }
+        Ok(())
+    }
+
+    /// Counts what was computed since the last time. A guest that computes is counted at every epoch, so what is
+    /// longer than that was spent by others: its task waited for its turn.
+    fn count(&mut self) {
+        let now = Instant::now();
+        if let Some(counted) = self.counted.replace(now) {
+            let computed = (now - counted).min(2 * TICK);
+            self.slice += computed;
+            self.session += computed;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(3600);
+
+    /// Lets the guest compute for a whole epoch.
+    fn compute(budget: &mut Budget) -> Result<(), ComponentError> {
+        let start = Instant::now();
+        while start.elapsed() < TICK {
+            std::hint::spin_loop();
+        }
+        budget.tick()
+    }
+
+    #[test]
+    fn a_call_of_the_host_begins_a_new_slice_until_the_turn_is_cancelled() {
+        let mut budget = Budget::new(3 * TICK / 2, LIMIT, Duration::ZERO);
+        budget.start();
+        for _ in 0..5 {
+            compute(&mut budget).unwrap();
+            budget.pause();
+            budget.resume();
+        }
+        assert!(budget.session() >= 5 * TICK);
+        budget.cancel();
+        budget.resume();
+        let error = (0..3).find_map(|_| compute(&mut budget).err()).unwrap();
+        assert_eq!(error.kind(), ComponentErrorKind::Deadline);
+    }
+
+    #[test]
+    fn waiting_counts_for_nothing() {
+        let mut budget = Budget::new(LIMIT, LIMIT, Duration::ZERO);
+        budget.start();
+        budget.pause();
+        let before = budget.session();
+        assert!(compute(&mut budget).is_ok());
+        // The clock ran, but the host had been called.
+        assert!(budget.session() - before < TICK);
+    }
+
+    #[test]
+    fn a_session_ends() {
+        let mut budget = Budget::new(LIMIT, 2 * TICK, 2 * TICK);
+        budget.start();
+        assert!(compute(&mut budget).unwrap_err().to_string().contains("session"));
+    }
+}

@@ -1,0 +1,264 @@
+//! Compiled components on disk.
+//!
+//! A file's name is a hash of all that its content depends on: the component, and what the `wasmtime::Engine` says
+//! its artefacts depend on (its version, target and settings). Machine code runs with all the host's rights, so a
+//! file begins with a message authentication code (HMAC-SHA-256, RFC 2104) under a key that only this user can read,
+//! and the very bytes that were checked are the ones that are loaded.
+
+use std::fs::{self, File, OpenOptions};
+use std::hash::{Hash, Hasher};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use hmac::{Hmac, Mac};
+use sha2::{Digest, Sha256};
+use wasmtime::component::Component;
+
+use crate::{ComponentError, ComponentErrorKind};
+
+/// Bytes of the code at the beginning of a file, and of the key.
+const CODE_LENGTH: usize = 32;
+
+/// A folder of compiled components.
+pub(crate) struct Cache {
+    folder: PathBuf,
+    key: OnceLock<[u8; CODE_LENGTH]>,
+}
+
+impl Cache {
+    /// A cache in this folder, which need not exist yet.
+    pub(crate) fn new(folder: PathBuf) -> Self {
+        Self { folder, key: OnceLock::new() }
+    }
+
+    /// The component with this digest as compiled for this engine, if it is there.
+    ///
+    /// # Errors
+    /// [`ComponentErrorKind::InvalidCache`] where the file is not one that this cache wrote; [`ComponentErrorKind::Io`].
+    pub(crate) fn load(&self, engine: &wasmtime::Engine, digest: &str) -> Result<Option<Component>, ComponentError> {
+        let path = self.path(engine, digest);
+        let file = match fs::read(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(io_error("read", &path, &error)),
+        };
+        let invalid = |why: &dyn std::fmt::Display| {
+            let message = format!("{} is not a compiled component that this host wrote: {why}", path.display());
+            ComponentError::new(ComponentErrorKind::InvalidCache, "", message)
+        };
+        let (code, artefact) = file.split_at_checked(CODE_LENGTH).ok_or_else(|| invalid(&"it is too short"))?;
+        self.code(&path, artefact)?.verify_slice(code).map_err(|_| invalid(&"its content was changed"))?;
+        #[allow(unsafe_code, reason = "wasmtime trusts what it deserialises")]
+        // SAFETY: the bytes are what `Component::serialize` gave to this user's host, for an engine that is compatible
+        // with this one: the code over them and over the file's name holds, under a key that nobody else can read.
+        // They lie in memory of our own, so nobody can change them between the check and the use.
+        let component = unsafe { Component::deserialize(engine, artefact) };
+        component.map(Some).map_err(|error| invalid(&error))
+    }
+
+    /// Keeps a compiled component. A reader sees the whole file or none.
+    pub(crate) fn save(&self, digest: &str, component: &Component) -> Result<(), ComponentError> {
+        let path = self.path(component.engine(), digest);
+        let artefact = component.serialize().map_err(|error| {
+            ComponentError::new(ComponentErrorKind::Io, "", format!("cannot serialise a compiled component: {error}"))
+        })?;
+        let code = self.code(&path, &artefact)?.finalize().into_bytes();
+        write_whole(&path, &[&code, &artefact]).map_err(|error| io_error("write", &path, &error))
+    }
+
+    /// Where a component lies as compiled for this engine.
+    fn path(&self, engine: &wasmtime::Engine, digest: &str) -> PathBuf {
+        let mut hash = Sha256Hasher(Sha256::new_with_prefix(digest));
+        engine.precompile_compatibility_hash().hash(&mut hash);
+        self.folder.join(hex(&hash.0.finalize())).with_extension("cwasm")
+    }
+
+    /// The code over a file's name and content, to be finished or compared.
+    fn code(&self, path: &Path, artefact: &[u8]) -> Result<Hmac<Sha256>, ComponentError> {
+        let key = match self.key.get() {
+            Some(key) => key,
+            None => {
+                let path = self.folder.join("key");
+                let key = user_key(&path).map_err(|error| io_error("read or make", &path, &error))?;
+                self.key.get_or_init(|| key)
+            }
+        };
+        let mut code = Hmac::<Sha256>::new_from_slice(key).map_err(|error| {
+            ComponentError::new(ComponentErrorKind::InvalidCache, "", format!("the cache's key is unusable: {error}"))
+        })?;
+        code.update(path.file_name().unwrap_or_default().as_encoded_bytes());
+        code.update(artefact);
+        Ok(code)
+    }
+}
+
+/// SHA-256 of some bytes, in hexadecimal.
+pub(crate) fn digest(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The key that belongs to this folder and user, made at first use.
+///
+/// A key that others may read or change proves nothing: it is replaced, and what it vouched for is compiled anew.
+fn user_key(path: &Path) -> io::Result<[u8; CODE_LENGTH]> {
+    if let Some(key) = read_key(path)? {
+        return Ok(key);
+    }
+    let mut key = [0; CODE_LENGTH];
+    getrandom::fill(&mut key).map_err(io::Error::other)?;
+    write_whole(path, &[&key])?;
+    // Of two processes that came here at once the last one's key stays.
+    read_key(path)?.ok_or_else(|| io::Error::other("the key that was just written cannot be read"))
+}
+
+fn read_key(path: &Path) -> io::Result<Option<[u8; CODE_LENGTH]>> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        if file.metadata()?.permissions().mode() & 0o077 != 0 {
+            return Ok(None);
+        }
+    }
+    let mut key = [0; CODE_LENGTH];
+    match file.read_exact(&mut key) {
+        Ok(()) => Ok(Some(key)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes a file that only this user can read, under another name first, so that it is there whole or not at all.
+fn write_whole(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let unfinished =
+        path.with_extension(format!("{}-{}.new", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let written = options.open(&unfinished).and_then(|mut file| {
+        for part in parts {
+            file.write_all(part)?;
+        }
+        file.sync_all()
+    });
+    let renamed = written.and_then(|()| fs::rename(&unfinished, path));
+    if renamed.is_err() {
+        // The error that counts is the one above.
+        let _ = fs::remove_file(&unfinished);
+    }
+    renamed
+}
+
+fn io_error(what: &str, path: &Path, error: &io::Error) -> ComponentError {
+    ComponentError::new(ComponentErrorKind::Io, "", format!("cannot {what} {}: {error}", path.display()))
+}
+
+/// Lets `wasmtime` hash what its artefacts depend on into a name that is the same in every process.
+struct Sha256Hasher(Sha256);
+
+impl Hasher for Sha256Hasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        let digest = self.0.clone().finalize();
+        u64::from_le_bytes(std::array::from_fn(|byte| digest[byte]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compiled(engine: &wasmtime::Engine) -> Component {
+        Component::new(engine, wat::parse_str("(component)").unwrap()).unwrap()
+    }
+
+    fn only_artefact(folder: &Path) -> PathBuf {
+        let is_artefact = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "cwasm");
+        let mut found = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(is_artefact);
+        let path = found.next().unwrap();
+        assert!(found.next().is_none());
+        path
+    }
+
+    #[test]
+    fn what_was_saved_is_loaded_by_another_process_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = wasmtime::Engine::default();
+        let cache = Cache::new(folder.path().join("compiled"));
+        assert!(cache.load(&engine, "d").unwrap().is_none());
+        cache.save("d", &compiled(&engine)).unwrap();
+        // As another process would.
+        let cache = Cache::new(folder.path().join("compiled"));
+        assert!(cache.load(&wasmtime::Engine::default(), "d").unwrap().is_some());
+        assert!(cache.load(&engine, "another").unwrap().is_none());
+        // With other settings the same component is another artefact.
+        let other = wasmtime::Engine::new(wasmtime::Config::new().epoch_interruption(true)).unwrap();
+        assert!(cache.load(&other, "d").unwrap().is_none());
+    }
+
+    #[test]
+    fn a_changed_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = wasmtime::Engine::default();
+        let cache = Cache::new(folder.path().to_owned());
+        cache.save("d", &compiled(&engine)).unwrap();
+        let path = only_artefact(folder.path());
+        let whole = fs::read(&path).unwrap();
+        let mut flipped = whole.clone();
+        flipped[whole.len() / 2] ^= 1;
+        for bytes in [&flipped[..], &whole[..whole.len() - 1], &whole[..9], b""] {
+            fs::write(&path, bytes).unwrap();
+            let error = cache.load(&engine, "d").err().unwrap();
+            assert_eq!(error.kind(), ComponentErrorKind::InvalidCache, "{error}");
+        }
+        fs::write(&path, whole).unwrap();
+        assert!(cache.load(&engine, "d").unwrap().is_some());
+    }
+
+    #[test]
+    fn a_file_under_anothers_name_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = wasmtime::Engine::default();
+        let cache = Cache::new(folder.path().to_owned());
+        cache.save("d", &compiled(&engine)).unwrap();
+        fs::rename(only_artefact(folder.path()), cache.path(&engine, "e")).unwrap();
+        assert_eq!(cache.load(&engine, "e").err().unwrap().kind(), ComponentErrorKind::InvalidCache);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_key_that_others_can_read_is_replaced() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let engine = wasmtime::Engine::default();
+        Cache::new(folder.path().to_owned()).save("d", &compiled(&engine)).unwrap();
+        let key = folder.path().join("key");
+        assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+        let error = Cache::new(folder.path().to_owned()).load(&engine, "d").err().unwrap();
+        assert_eq!(error.kind(), ComponentErrorKind::InvalidCache);
+    }
+}

@@ -1,0 +1,71 @@
+//! What a chat session is given: the trait that the program around it implements.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use wasmlx_engine::{Event, GenerateRequest, Model};
+
+use crate::{ComponentError, ComponentErrorKind, TemplateSetup, Tool};
+
+/// A future that is `Send`, on the heap.
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Serves one chat session. What a chat component imports comes down to these.
+pub trait ChatHost: Send + Sync + 'static {
+    /// The models that the session may use; the first is the one that the user chose.
+    fn models(&self) -> Vec<Model>;
+
+    /// What sits in the session's template slot. Asked as a turn begins: a swap takes effect there.
+    fn template(&self) -> Arc<TemplateSetup>;
+
+    /// What a generation of the session is to be like: who chooses the tokens, the most of them where the component
+    /// does not say, the model's end tokens. The session adds the stops of `options` and of the template. May block;
+    /// this is where a policy is instantiated.
+    fn request(&self, model: &Model, options: &GenerateOptions) -> Result<GenerateRequest, ComponentError>;
+
+    /// The tools that the model may call.
+    fn tools(&self) -> Vec<OfferedTool> {
+        Vec::new()
+    }
+
+    /// Runs a tool that was offered as callable; arguments and result are JSON texts. Dropped when the turn is
+    /// cancelled.
+    fn call_tool(&self, name: String, arguments: String) -> BoxFuture<Result<String, ComponentError>> {
+        let _ = arguments;
+        let error = ComponentError::new(ComponentErrorKind::NotFound, "", format!("there is no tool `{name}`"));
+        Box::pin(std::future::ready(Err(error)))
+    }
+
+    /// Gets each event of each generation, before the component does.
+    fn observe(&self, event: &Event) {
+        let _ = event;
+    }
+
+    /// Seconds since 1970 in local time, for templates that print the date; by default in UTC.
+    fn now(&self) -> i64 {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    }
+}
+
+/// What a chat component asks of a generation.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GenerateOptions {
+    /// The most tokens.
+    pub max_tokens: Option<u32>,
+    /// Strings at which the answer ends, besides the template's own.
+    pub stops: Vec<String>,
+    /// What random draws depend on.
+    pub seed: Option<u64>,
+}
+
+/// A tool as a session has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OfferedTool {
+    /// The tool.
+    pub tool: Tool,
+    /// Whether [`ChatHost::call_tool`] runs it. A call of any other is handed back to the caller.
+    pub callable: bool,
+}

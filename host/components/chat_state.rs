@@ -1,0 +1,283 @@
+//! What the host keeps beside a chat's instance, and what its imports do.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+use serde_json::json;
+use wasmlx_engine::{Context, Model};
+use wasmlx_text::{Segment, Tokenizer};
+use wasmtime::component::{Resource, ResourceTable, ResourceTableError};
+
+use crate::budget::Budget;
+use crate::cancellation::{Cancellation, Wish};
+use crate::conversation::Conversation;
+use crate::generation::{Generated, HeldGeneration};
+use crate::limits::MemoryMeter;
+use crate::template::Template;
+use crate::v0_1::types::wit;
+use crate::{ChatHost, ComponentError, ComponentErrorKind, GenerateOptions, Message, MessageLog, TemplateSetup};
+
+/// The most contexts and generations of a session at once.
+const MOST_HANDLES: usize = 64;
+
+/// The most messages that a component may append in one turn.
+const MOST_APPENDED: usize = 1024;
+
+/// The state of a chat's store.
+pub(crate) struct ChatState {
+    pub(crate) memory: MemoryMeter,
+    pub(crate) budget: Budget,
+    pub(crate) host: Arc<dyn ChatHost>,
+    pub(crate) log: MessageLog,
+    pub(crate) table: ResourceTable,
+    setup: Arc<TemplateSetup>,
+    /// The session's instance of the template, and what it was made of.
+    template: Option<(Arc<TemplateSetup>, Template)>,
+    cancellation: Cancellation,
+    appended: usize,
+    /// The last error that the guest was told, as it was before it lost its kind and its component.
+    told: Option<ComponentError>,
+}
+
+/// A context that a guest holds; none once a panic has lost it.
+#[allow(unreachable_pub, reason = "the bindings re-export it")]
+pub struct HeldContext(Option<Context>);
+
+impl ChatState {
+    /// The state of a new instance.
+    pub(crate) fn new(
+        memory: MemoryMeter,
+        budget: Budget,
+        host: Arc<dyn ChatHost>,
+        log: MessageLog,
+        cancellation: Cancellation,
+    ) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MOST_HANDLES);
+        let setup = host.template();
+        Self { memory, budget, host, log, table, setup, template: None, cancellation, appended: 0, told: None }
+    }
+
+    /// A turn begins. What sits in the template slot now is the turn's template.
+    pub(crate) fn begin_turn(&mut self, cancellation: Cancellation) {
+        self.cancellation = cancellation;
+        self.setup = self.host.template();
+        self.appended = 0;
+        self.told = None;
+    }
+
+    /// The guest calls the host: until the result is dropped, nothing counts as its compute.
+    pub(crate) fn enter(&mut self) -> Entered<'_> {
+        self.budget.pause();
+        if self.cancellation.wish() != Wish::Answer {
+            self.budget.cancel();
+        }
+        Entered(self)
+    }
+
+    /// What the guest is told of an outcome.
+    pub(crate) fn answer<T>(&mut self, outcome: Result<T, ComponentError>) -> Result<T, wit::Error> {
+        outcome.map_err(|error| {
+            self.told = Some(error.clone());
+            error.into()
+        })
+    }
+
+    /// An error that the guest answered. Where it is one that it was told, it has its kind and component again.
+    pub(crate) fn answered(&mut self, error: wit::Error, component: &str) -> ComponentError {
+        let answered = ComponentError::from(error);
+        match self.told.take() {
+            Some(told) if told.to_string() == answered.message() => told.of(component),
+            _ => answered.of(component),
+        }
+    }
+
+    /// The model of a name; without one that of the user's choice.
+    pub(crate) fn model(&self, name: Option<&str>) -> Result<Model, ComponentError> {
+        let models = self.host.models();
+        let found = models.iter().find(|model| name.is_none_or(|name| name == model.name()));
+        found.cloned().ok_or_else(|| {
+            let names: Vec<&str> = models.iter().map(Model::name).collect();
+            let message =
+                format!("the session has no model `{}`: it has {}", name.unwrap_or_default(), names.join(", "));
+            ComponentError::new(ComponentErrorKind::NotFound, "", message)
+        })
+    }
+
+    /// A new context.
+    pub(crate) fn open(&mut self, model: Option<&str>) -> Result<Resource<HeldContext>, ComponentError> {
+        let context = self.model(model)?.new_context();
+        self.table.push(HeldContext(Some(context))).map_err(too_many)
+    }
+
+    /// A context that the guest holds.
+    pub(crate) fn context(&mut self, context: &Resource<HeldContext>) -> wasmtime::Result<&mut Context> {
+        self.table.get_mut(context)?.0.as_mut().ok_or_else(|| wasmtime::Error::msg("the context was lost in a panic"))
+    }
+
+    /// Works on a context off this thread: tokenising a long text takes a while.
+    pub(crate) async fn with_context<T: Send + 'static>(
+        &mut self,
+        handle: &Resource<HeldContext>,
+        work: impl FnOnce(&mut Context) -> Result<T, ComponentError> + Send + 'static,
+    ) -> wasmtime::Result<Result<T, ComponentError>> {
+        self.context(handle)?;
+        let held = self.table.get_mut(handle)?.0.take();
+        let (held, result) = blocking(move || {
+            let mut held = held;
+            let result = held.as_mut().map(work);
+            Ok((held, result))
+        })
+        .await??;
+        self.table.get_mut(handle)?.0 = held;
+        result.ok_or_else(|| wasmtime::Error::msg("the context was lost in a panic"))
+    }
+
+    /// A second context with the same text.
+    pub(crate) async fn fork(
+        &mut self,
+        context: &Resource<HeldContext>,
+    ) -> wasmtime::Result<Result<Resource<HeldContext>, ComponentError>> {
+        let fork = self.context(context)?.fork().await;
+        Ok(match fork {
+            Ok(fork) => self.table.push(HeldContext(Some(fork))).map_err(too_many),
+            Err(error) => Err(error.into()),
+        })
+    }
+
+    /// Goes on with a context's text.
+    pub(crate) async fn generate(
+        &mut self,
+        context: &Resource<HeldContext>,
+        options: GenerateOptions,
+    ) -> wasmtime::Result<Result<Resource<HeldGeneration>, ComponentError>> {
+        if self.cancellation.wish() != Wish::Answer {
+            return Ok(Err(cancelled()));
+        }
+        let template = match self.template().await? {
+            Ok(template) => template,
+            Err(error) => return Ok(Err(error)),
+        };
+        let host = Arc::clone(&self.host);
+        let generation = self.with_context(context, move |context| {
+            let mut request = host.request(context.model(), &options)?;
+            for stop in options.stops.into_iter().chain(template.stops()?) {
+                if !request.stops.contains(&stop) {
+                    request.stops.push(stop);
+                }
+            }
+            let parser = template.parser()?;
+            Ok(HeldGeneration::new(context.generate(request)?, parser))
+        });
+        Ok(match generation.await? {
+            Ok(generation) => self.table.push(generation).map_err(too_many),
+            Err(error) => Err(error),
+        })
+    }
+
+    /// The next events of a generation.
+    pub(crate) async fn generated(
+        &mut self,
+        generation: &Resource<HeldGeneration>,
+        max: usize,
+    ) -> wasmtime::Result<Result<Vec<Generated>, ComponentError>> {
+        let Self { table, host, cancellation, .. } = self;
+        table.get_mut(generation)?.next_batch(max, host.as_ref(), cancellation).await
+    }
+
+    /// A prompt by the session's template.
+    pub(crate) async fn render(
+        &mut self,
+        mut conversation: Conversation,
+    ) -> wasmtime::Result<Result<Vec<Segment>, ComponentError>> {
+        let now = self.host.now();
+        conversation.options.entry("now").or_insert_with(|| json!(now));
+        match self.template().await? {
+            Ok(template) => blocking(move || template.render(&conversation)).await,
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    /// Runs a tool.
+    pub(crate) async fn call_tool(&mut self, name: String, arguments: String) -> Result<String, ComponentError> {
+        let call = self.host.call_tool(name, arguments);
+        tokio::select! {
+            biased;
+            () = self.cancellation.cancelled() => Err(cancelled()),
+            result = call => result,
+        }
+    }
+
+    /// Adds a message to the log.
+    pub(crate) fn append(&mut self, message: Message) -> Result<(), ComponentError> {
+        if self.appended == MOST_APPENDED {
+            let message = format!("it appended more than {MOST_APPENDED} messages in a turn");
+            return Err(ComponentError::new(ComponentErrorKind::OutOfMemory, "", message));
+        }
+        self.appended += 1;
+        self.log.push(message);
+        Ok(())
+    }
+
+    /// The session's instance of what sits in the template slot.
+    async fn template(&mut self) -> wasmtime::Result<Result<Template, ComponentError>> {
+        if let Some((setup, template)) = &self.template
+            && Arc::ptr_eq(setup, &self.setup)
+        {
+            return Ok(Ok(template.clone()));
+        }
+        let setup = Arc::clone(&self.setup);
+        let template = blocking(move || setup.instantiate()).await?;
+        if let Ok(template) = &template {
+            self.template = Some((Arc::clone(&self.setup), template.clone()));
+        }
+        Ok(template)
+    }
+}
+
+/// The host at work for a guest.
+pub(crate) struct Entered<'a>(&'a mut ChatState);
+
+impl Deref for Entered<'_> {
+    type Target = ChatState;
+
+    fn deref(&self) -> &ChatState {
+        self.0
+    }
+}
+
+impl DerefMut for Entered<'_> {
+    fn deref_mut(&mut self) -> &mut ChatState {
+        self.0
+    }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.0.budget.resume();
+    }
+}
+
+/// Runs what may take a while, or is a template's, where blocking is allowed. A panic there is a trap here.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ComponentError> + Send + 'static,
+) -> wasmtime::Result<Result<T, ComponentError>> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| wasmtime::Error::msg(format!("the host failed: {error}")))
+}
+
+/// The tokenizer of a model.
+pub(crate) fn tokenizer(model: &Model) -> Result<&Tokenizer, ComponentError> {
+    model.tokenizer().ok_or_else(|| {
+        let message = format!("the model {} was loaded without a tokenizer", model.name());
+        ComponentError::new(ComponentErrorKind::NotFound, "", message)
+    })
+}
+
+fn cancelled() -> ComponentError {
+    ComponentError::new(ComponentErrorKind::Cancelled, "", "the turn was cancelled")
+}
+
+fn too_many(_: ResourceTableError) -> ComponentError {
+    let message = format!("a session may have {MOST_HANDLES} contexts and generations at once: drop some");
+    ComponentError::new(ComponentErrorKind::OutOfMemory, "", message)
+}

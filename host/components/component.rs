@@ -1,0 +1,110 @@
+//! A loaded component: compiled, checked against its world, ready to be instantiated.
+
+use std::fmt;
+use std::sync::Arc;
+
+use wasmtime::component::{Component as Code, Linker};
+
+use crate::runtime::Runtime;
+use crate::v0_1;
+use crate::world::World;
+use crate::{ComponentError, ComponentErrorKind, ComponentKind};
+
+/// A component that can be instantiated. Clones share the compiled code.
+#[derive(Clone)]
+pub struct Component(Arc<Parts>);
+
+struct Parts {
+    runtime: Runtime,
+    name: String,
+    digest: String,
+    version: String,
+    kind: ComponentKind,
+    size: usize,
+    linked: Linked,
+}
+
+/// The code with its imports resolved and its exports found, as its world has them.
+pub(crate) enum Linked {
+    Template(v0_1::template::Linked),
+    Policy(v0_1::policy::Linked),
+    Chat(v0_1::chat::Linked),
+}
+
+impl Component {
+    /// Links compiled code.
+    pub(crate) fn new(
+        runtime: Runtime,
+        name: &str,
+        world: World,
+        digest: String,
+        size: usize,
+        code: &Code,
+    ) -> Result<Self, ComponentError> {
+        let World { kind, version } = world;
+        let link = || {
+            let engine = code.engine();
+            Ok(match kind {
+                ComponentKind::Template => Linked::Template(v0_1::template::link(Linker::new(engine), code)?),
+                ComponentKind::Policy => Linked::Policy(v0_1::policy::link(Linker::new(engine), code)?),
+                ComponentKind::Chat => Linked::Chat(v0_1::chat::link(Linker::new(engine), code)?),
+            })
+        };
+        let linked = link().map_err(|error: wasmtime::Error| {
+            let message = format!("it does not have what the world of a {kind} has: {error:#}");
+            ComponentError::new(ComponentErrorKind::MissingExport, name, message)
+        })?;
+        Ok(Self(Arc::new(Parts { runtime, name: name.to_owned(), digest, version, kind, size, linked })))
+    }
+
+    /// What it is called: by who loaded it, and in errors.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// SHA-256 of its bytes, in hexadecimal.
+    pub fn digest(&self) -> &str {
+        &self.0.digest
+    }
+
+    /// Which slot it is for.
+    pub fn kind(&self) -> ComponentKind {
+        self.0.kind
+    }
+
+    /// The version of the interfaces that it was built for: `0.1.0`.
+    pub fn version(&self) -> &str {
+        &self.0.version
+    }
+
+    /// Its size in bytes, before compilation.
+    pub fn size(&self) -> usize {
+        self.0.size
+    }
+
+    /// The runtime it was loaded by.
+    pub fn runtime(&self) -> &Runtime {
+        &self.0.runtime
+    }
+
+    pub(crate) fn linked(&self) -> &Linked {
+        &self.0.linked
+    }
+
+    /// That it is of another kind than `wanted`.
+    pub(crate) fn wrong_kind(&self, wanted: ComponentKind) -> ComponentError {
+        let message = format!("it is a {}; a {wanted} is needed here", self.kind());
+        ComponentError::new(ComponentErrorKind::WrongKind, self.name(), message)
+    }
+}
+
+impl fmt::Debug for Component {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Component")
+            .field("name", &self.name())
+            .field("kind", &self.kind())
+            .field("version", &self.version())
+            .field("digest", &self.digest())
+            .finish_non_exhaustive()
+    }
+}

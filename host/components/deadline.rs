@@ -1,0 +1,68 @@
+//! How long a synchronous call may compute.
+
+use std::time::Duration;
+
+use cpu_time::ThreadTime;
+use wasmtime::UpdateDeadline;
+
+use crate::ticker::{TICK, ticks};
+
+/// The compute time of one call. Epochs count time on the clock, and a thread that waits, for the device or for its
+/// turn on a busy machine, computes nothing: so the first half of the time is counted on the clock, which costs a call
+/// nothing, and whoever outlasts it has the second half counted on the thread's own processor clock.
+pub(crate) struct Deadline {
+    allowed: Duration,
+    /// The thread's processor time when the first half was over.
+    half_time: Option<Duration>,
+}
+
+impl Deadline {
+    /// Nothing is allowed before [`Deadline::start`].
+    pub(crate) fn new() -> Self {
+        Self { allowed: Duration::ZERO, half_time: None }
+    }
+
+    /// A call begins; returns how many epochs are to pass before [`Deadline::reached`].
+    pub(crate) fn start(&mut self, allowed: Duration) -> u64 {
+        self.allowed = allowed;
+        self.half_time = None;
+        ticks(allowed / 2)
+    }
+
+    /// What the call in progress was allowed.
+    pub(crate) fn allowed(&self) -> Duration {
+        self.allowed
+    }
+
+    /// The epochs have passed: whether the call goes on. Called on the call's own thread.
+    pub(crate) fn reached(&mut self) -> UpdateDeadline {
+        let half = self.allowed / 2;
+        let now = ThreadTime::now().as_duration();
+        let computed = now.saturating_sub(*self.half_time.get_or_insert(now));
+        if computed + TICK > half {
+            UpdateDeadline::Interrupt
+        } else {
+            UpdateDeadline::Continue(ticks(half - computed))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_is_not_computing() {
+        let mut deadline = Deadline::new();
+        assert_eq!(deadline.start(Duration::from_millis(20)), 11);
+        // However much time has passed on the clock, the thread has computed for far less than half of it.
+        for _ in 0..100 {
+            assert!(matches!(deadline.reached(), UpdateDeadline::Continue(_)));
+        }
+        let start = ThreadTime::now();
+        while start.elapsed() < Duration::from_millis(10) {
+            std::hint::spin_loop();
+        }
+        assert!(matches!(deadline.reached(), UpdateDeadline::Interrupt));
+    }
+}

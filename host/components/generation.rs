@@ -1,0 +1,110 @@
+//! A generation as a chat component sees it: tokens come in, what they mean goes out.
+
+use std::collections::VecDeque;
+
+use wasmlx_engine::{Event, FinishReason, Finished, Generation, Usage};
+
+use crate::cancellation::Cancellation;
+use crate::chat_state::blocking;
+use crate::conversation::Output;
+use crate::template::Parser;
+use crate::{ChatHost, ComponentError};
+
+/// The most events taken from the engine at once. More come only where the reader was slow.
+const BATCH: usize = 256;
+
+/// What a generation gives its component.
+#[derive(Debug)]
+pub(crate) enum Generated {
+    Output(Output),
+    Finished { reason: FinishReason, usage: Usage },
+}
+
+/// A generation whose text the session's template reads.
+#[allow(unreachable_pub, reason = "the bindings re-export it")]
+pub struct HeldGeneration {
+    generation: Generation,
+    /// None while it reads elsewhere, and for good once it has failed.
+    parser: Option<Parser>,
+    ready: VecDeque<Generated>,
+    ended: bool,
+    cancelled: bool,
+}
+
+impl HeldGeneration {
+    pub(crate) fn new(generation: Generation, parser: Parser) -> Self {
+        Self { generation, parser: Some(parser), ready: VecDeque::new(), ended: false, cancelled: false }
+    }
+
+    /// Lets it end as cancelled.
+    pub(crate) fn cancel(&mut self) {
+        self.cancelled = true;
+        self.generation.cancel();
+    }
+
+    /// Waits for one event and takes what else is there, up to `max`; empty after the last.
+    pub(crate) async fn next_batch(
+        &mut self,
+        max: usize,
+        host: &dyn ChatHost,
+        cancellation: &mut Cancellation,
+    ) -> wasmtime::Result<Result<Vec<Generated>, ComponentError>> {
+        while self.ready.is_empty() && !self.ended && max > 0 {
+            let events = tokio::select! {
+                biased;
+                () = cancellation.cancelled(), if !self.cancelled => {
+                    self.cancel();
+                    continue;
+                }
+                events = self.generation.next_batch(BATCH) => events,
+            };
+            let read = match events {
+                Ok(events) => self.read(events, host).await?,
+                Err(error) => Err(error.into()),
+            };
+            if let Err(error) = read {
+                self.ended = true;
+                self.generation.cancel();
+                return Ok(Err(error));
+            }
+        }
+        let count = self.ready.len().min(max);
+        Ok(Ok(self.ready.drain(..count).collect()))
+    }
+
+    /// Has the template read the text of some events. That is done off this thread, since a template may compute for
+    /// as long as it is allowed; tokens that come meanwhile are in the next batch.
+    async fn read(&mut self, events: Vec<Event>, host: &dyn ChatHost) -> wasmtime::Result<Result<(), ComponentError>> {
+        let mut answer = String::new();
+        let mut end = None;
+        for event in events {
+            host.observe(&event);
+            match event {
+                Event::Token { text, .. } => answer.push_str(&text),
+                Event::Finished(Finished { reason, usage, .. }) => end = Some((reason, usage)),
+            }
+        }
+        let is_end = end.is_some();
+        self.ended |= is_end;
+        if (is_end || !answer.is_empty())
+            && let Some(mut parser) = self.parser.take()
+        {
+            let read = blocking(move || {
+                let mut outputs = if answer.is_empty() { Vec::new() } else { parser.push(&answer)? };
+                if is_end {
+                    outputs.extend(parser.finish()?);
+                }
+                Ok((parser, outputs))
+            });
+            match read.await? {
+                Ok((parser, outputs)) => {
+                    self.parser = Some(parser);
+                    self.ready.extend(outputs.into_iter().map(Generated::Output));
+                }
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+        self.ready.extend(end.map(|(reason, usage)| Generated::Finished { reason, usage }));
+        Ok(Ok(()))
+    }
+}

@@ -1,0 +1,213 @@
+//! Sampling policies: a plan that the engine runs by itself, or an object that is asked at every step.
+
+use wasmlx_backend::Logits;
+use wasmlx_engine::{Chain, Choice, MAX_BACKTRACK, Policy, PolicyError, SavedState, StepInfo};
+use wasmtime::component::{Resource, ResourceAny};
+use wasmtime::{AsContextMut, Store};
+
+use crate::component::Linked;
+use crate::deadline::Deadline;
+use crate::handles::Handles;
+use crate::limits::MemoryMeter;
+use crate::ticker::Activity;
+use crate::v0_1::policy as wit;
+use crate::{Component, ComponentError, ComponentErrorKind, ComponentKind};
+
+/// What a policy may know of a model's tokens.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Vocabulary {
+    /// How many scores there are. Lists of tokens are no longer than this, or than the text.
+    pub size: u32,
+    /// Tokens that `xtc` never drops: ends of turns, the newline.
+    pub xtc_special: Vec<u32>,
+}
+
+/// A component of world `sampling-policy`.
+#[derive(Debug, Clone)]
+pub struct PolicyComponent(Component);
+
+impl PolicyComponent {
+    /// # Errors
+    /// [`ComponentErrorKind::WrongKind`] for a component of another world.
+    pub fn new(component: &Component) -> Result<Self, ComponentError> {
+        match component.linked() {
+            Linked::Policy(_) => Ok(Self(component.clone())),
+            _ => Err(component.wrong_kind(ComponentKind::Policy)),
+        }
+    }
+
+    /// The component.
+    pub fn component(&self) -> &Component {
+        &self.0
+    }
+
+    /// The fixed chain that these parameters (a JSON object) mean, if the policy is one: then the engine runs it, and
+    /// no policy object is needed. Blocks while the component computes.
+    pub fn plan(&self, params: &str, vocabulary: &Vocabulary) -> Result<Option<Chain>, ComponentError> {
+        let mut instance = self.instance(vocabulary)?;
+        let plan = instance.setup("plan", |world, store| world.wasmlx_runner_policy().call_plan(store, params))?;
+        let plan = plan.map_err(|error| ComponentError::from(error).of(self.0.name()))?;
+        Ok(plan.map(|plan| Chain { xtc_special: vocabulary.xtc_special.clone(), ..wit::chain(plan) }))
+    }
+
+    /// A policy for one request, with what another one saved if that is given. Blocks while the component computes, so
+    /// call it off the device thread.
+    pub fn instantiate(
+        &self,
+        params: &str,
+        saved: Option<SavedState>,
+        vocabulary: &Vocabulary,
+    ) -> Result<Box<dyn Policy>, ComponentError> {
+        let mut instance = self.instance(vocabulary)?;
+        let policy = match saved {
+            None => instance.setup("policy.constructor", |world, store| {
+                world.wasmlx_runner_policy().policy().call_constructor(store, params)
+            })?,
+            Some(saved) => {
+                let saved = saved.into();
+                let restored = instance.setup("policy.restore", |world, store| {
+                    world.wasmlx_runner_policy().policy().call_restore(store, params, &saved)
+                })?;
+                restored.map_err(|error| ComponentError::from(error).of(self.0.name()))?
+            }
+        };
+        let max_backtrack = instance.setup("policy.max-backtrack", |world, store| {
+            world.wasmlx_runner_policy().policy().call_max_backtrack(store, policy)
+        })?;
+        let max_backtrack = max_backtrack as usize;
+        if max_backtrack > MAX_BACKTRACK {
+            let message = format!("it may drop {max_backtrack} tokens at a time; the most is {MAX_BACKTRACK}");
+            return Err(ComponentError::new(ComponentErrorKind::InvalidInput, self.0.name(), message));
+        }
+        let info = wit::StepInfo { position: 0, generated: 0, new: Vec::new() };
+        Ok(Box::new(LivePolicy { instance, policy, max_backtrack, info, dead: None }))
+    }
+
+    fn instance(&self, vocabulary: &Vocabulary) -> Result<Instance, ComponentError> {
+        let Linked::Policy(linked) = self.0.linked() else {
+            return Err(self.0.wrong_kind(ComponentKind::Policy));
+        };
+        let limits = self.0.runtime().limits();
+        let state = PolicyState {
+            memory: MemoryMeter::new(limits.policy_memory),
+            deadline: Deadline::new(),
+            handles: Handles::new(limits.policy_step_operations),
+            vocabulary: vocabulary.clone(),
+        };
+        let mut store = Store::new(linked.engine(), state);
+        store.limiter(|state| &mut state.memory);
+        store.epoch_deadline_callback(|mut context| Ok(context.data_mut().deadline.reached()));
+        let ticks = store.data_mut().deadline.start(limits.policy_setup);
+        store.set_epoch_deadline(ticks);
+        let activity = self.0.runtime().activity();
+        match linked.instantiate(&mut store) {
+            Ok(world) => Ok(Instance { component: self.0.clone(), world, store, _activity: activity }),
+            Err(error) => Err(failed(&self.0, "instantiation", &error, store.data())),
+        }
+    }
+}
+
+/// What the host keeps beside an instance.
+pub(crate) struct PolicyState {
+    memory: MemoryMeter,
+    deadline: Deadline,
+    pub(crate) handles: Handles,
+    pub(crate) vocabulary: Vocabulary,
+}
+
+struct Instance {
+    component: Component,
+    world: wit::World,
+    store: Store<PolicyState>,
+    _activity: Activity,
+}
+
+impl Instance {
+    /// Calls what is not `step`.
+    fn setup<R>(
+        &mut self,
+        function: &str,
+        run: impl FnOnce(&wit::World, &mut Store<PolicyState>) -> wasmtime::Result<R>,
+    ) -> Result<R, ComponentError> {
+        let ticks = self.store.data_mut().deadline.start(self.component.runtime().limits().policy_setup);
+        self.store.set_epoch_deadline(ticks);
+        run(&self.world, &mut self.store).map_err(|error| failed(&self.component, function, &error, self.store.data()))
+    }
+}
+
+fn failed(component: &Component, function: &str, error: &wasmtime::Error, state: &PolicyState) -> ComponentError {
+    let allowed = state.deadline.allowed();
+    ComponentError::from_call(component.name(), function, error, state.memory.hit(), allowed)
+}
+
+/// One request's policy. Its whole life is one instance in one store.
+struct LivePolicy {
+    instance: Instance,
+    policy: ResourceAny,
+    max_backtrack: usize,
+    /// Kept so that a step allocates nothing for its tokens.
+    info: wit::StepInfo,
+    /// Why no call can be made any more: it trapped.
+    dead: Option<ComponentError>,
+}
+
+impl Policy for LivePolicy {
+    fn max_backtrack(&self) -> usize {
+        self.max_backtrack
+    }
+
+    fn step(&mut self, info: &StepInfo<'_>, logits: Box<dyn Logits>) -> Result<Choice, PolicyError> {
+        if let Some(error) = &self.dead {
+            return Err(error.clone().into());
+        }
+        let Instance { component, world, store, .. } = &mut self.instance;
+        self.info.position = info.position;
+        self.info.generated = info.generated;
+        self.info.new.clear();
+        self.info.new.extend_from_slice(info.new);
+        let Some(number) = store.data_mut().handles.begin(info.seed, info.position, logits) else {
+            let message = "it keeps the handles of thousands of earlier steps; they mean nothing, so drop them";
+            return Err(ComponentError::new(ComponentErrorKind::InvalidInput, component.name(), message).into());
+        };
+        let ticks = store.data_mut().deadline.start(component.runtime().limits().policy_step);
+        store.set_epoch_deadline(ticks);
+        let logits = Resource::new_own(number);
+        let answer =
+            world.wasmlx_runner_policy().policy().call_step(store.as_context_mut(), self.policy, &self.info, logits);
+        let handles = &mut store.data_mut().handles;
+        let choice = match answer {
+            Ok(Ok(wit::Choice::Token(token))) => match handles.take_token(token.rep()) {
+                Ok(token) => Ok(Choice::Token(token)),
+                Err(error) => Err(ComponentError::new(ComponentErrorKind::InvalidInput, component.name(), error)),
+            },
+            Ok(Ok(wit::Choice::Forced(tokens))) => Ok(Choice::Forced(tokens)),
+            Ok(Ok(wit::Choice::Backtrack((count, tokens)))) => Ok(Choice::Backtrack(count as usize, tokens)),
+            Ok(Ok(wit::Choice::Stop)) => Ok(Choice::Stop),
+            Ok(Err(error)) => Err(ComponentError::from(error).of(component.name())),
+            Err(error) => {
+                let error = failed(component, "policy.step", &error, store.data());
+                self.dead = Some(error.clone());
+                Err(error)
+            }
+        };
+        store.data_mut().handles.end();
+        Ok(choice?)
+    }
+
+    fn save(&mut self) -> Result<Option<SavedState>, PolicyError> {
+        if let Some(error) = &self.dead {
+            return Err(error.clone().into());
+        }
+        let policy = self.policy;
+        let saved = self
+            .instance
+            .setup("policy.save", |world, store| world.wasmlx_runner_policy().policy().call_save(store, policy));
+        match saved {
+            Ok(saved) => Ok(Some(saved.into())),
+            Err(error) => {
+                self.dead = Some(error.clone());
+                Err(error.into())
+            }
+        }
+    }
+}

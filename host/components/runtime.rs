@@ -1,0 +1,188 @@
+//! What runs components: two `wasmtime::Engine`s, a clock for deadlines, a cache of compiled code.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use wasmtime::component::Component as Code;
+use wasmtime::{InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use crate::cache::{self, Cache};
+use crate::limits::{PARTS_PER_COMPONENT, TABLE_ELEMENTS};
+use crate::ticker::{Activity, Ticker};
+use crate::world::World;
+use crate::{Component, ComponentError, ComponentErrorKind, ComponentKind, Limits, builtin};
+
+/// How a [`Runtime`] is set up.
+#[derive(Debug, Clone, Default)]
+pub struct RuntimeOptions {
+    /// The folder for compiled components; none compiles at every start.
+    pub cache_dir: Option<PathBuf>,
+    /// What components may use.
+    pub limits: Limits,
+}
+
+/// Loads components and gives them what they run on. Clones are the same runtime.
+///
+/// Templates and sampling policies are called synchronously on one `wasmtime::Engine`, chats asynchronously on
+/// another, so that no number of chats takes the places of policies. Both are made when the first component needs them.
+#[derive(Clone)]
+pub struct Runtime(Arc<Parts>);
+
+struct Parts {
+    limits: Limits,
+    cache: Option<Cache>,
+    ticker: Ticker,
+    synchronous: OnceLock<Result<wasmtime::Engine, ComponentError>>,
+    asynchronous: OnceLock<Result<wasmtime::Engine, ComponentError>>,
+}
+
+impl Runtime {
+    /// A runtime with nothing loaded.
+    ///
+    /// # Errors
+    /// [`ComponentErrorKind::Unavailable`] where its clock's thread cannot be started.
+    pub fn new(options: RuntimeOptions) -> Result<Self, ComponentError> {
+        let ticker = Ticker::start().map_err(|error| {
+            let message = format!("cannot start the thread that counts the deadlines of components: {error}");
+            ComponentError::new(ComponentErrorKind::Unavailable, "", message)
+        })?;
+        Ok(Self(Arc::new(Parts {
+            limits: options.limits,
+            cache: options.cache_dir.map(Cache::new),
+            ticker,
+            synchronous: OnceLock::new(),
+            asynchronous: OnceLock::new(),
+        })))
+    }
+
+    /// Makes a component of its bytes, from the cache or by compiling it, which takes a second or two for a megabyte.
+    /// Blocks meanwhile. `name` is what errors call it.
+    ///
+    /// # Errors
+    /// [`ComponentErrorKind::NotAComponent`], [`MissingExport`](ComponentErrorKind::MissingExport),
+    /// [`UnsupportedVersion`](ComponentErrorKind::UnsupportedVersion) and
+    /// [`ImportDenied`](ComponentErrorKind::ImportDenied) for what cannot run here,
+    /// [`Unavailable`](ComponentErrorKind::Unavailable) where nothing can.
+    pub fn load(&self, name: &str, bytes: &[u8]) -> Result<Component, ComponentError> {
+        let world = World::read(name, bytes)?;
+        let engine = self.engine(world.kind)?;
+        let digest = cache::digest(bytes);
+        let code = match self.cached(engine, &digest) {
+            Some(code) => code,
+            None => self.compile(name, engine, &digest, bytes)?,
+        };
+        Component::new(self.clone(), name, world, digest, bytes.len(), &code)
+    }
+
+    /// Makes a component of a `.wasm` file, named by the file's stem; see [`Runtime::load`].
+    pub fn load_file(&self, path: &Path) -> Result<Component, ComponentError> {
+        let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy();
+        let bytes = std::fs::read(path).map_err(|error| {
+            let kind = match error.kind() {
+                std::io::ErrorKind::NotFound => ComponentErrorKind::NotFound,
+                _ => ComponentErrorKind::Io,
+            };
+            ComponentError::new(kind, "", format!("cannot read the component {}: {error}", path.display()))
+        })?;
+        self.load(&name, &bytes)
+    }
+
+    /// One of the components that come with the host; see [`Runtime::load`].
+    ///
+    /// # Errors
+    /// [`ComponentErrorKind::NotFound`] tells which there are.
+    pub fn builtin(&self, name: &str) -> Result<Component, ComponentError> {
+        let bytes = builtin::builtin(name).ok_or_else(|| {
+            let message = format!("there is no built-in component `{name}`: {}", builtin::NAMES.join(", "));
+            ComponentError::new(ComponentErrorKind::NotFound, "", message)
+        })?;
+        self.load(name, bytes)
+    }
+
+    /// What its components may use.
+    pub fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    /// Lets deadlines count while it lives.
+    pub(crate) fn activity(&self) -> Activity {
+        self.0.ticker.activity()
+    }
+
+    /// The `wasmtime::Engine` that components of a kind run on.
+    pub(crate) fn engine(&self, kind: ComponentKind) -> Result<&wasmtime::Engine, ComponentError> {
+        let place = match kind {
+            ComponentKind::Template | ComponentKind::Policy => &self.0.synchronous,
+            ComponentKind::Chat => &self.0.asynchronous,
+        };
+        let engine = place.get_or_init(|| {
+            let engine = new_engine(&self.0.limits)?;
+            self.0.ticker.tick(&engine);
+            Ok(engine)
+        });
+        engine.as_ref().map_err(Clone::clone)
+    }
+
+    /// What the cache has. A file that is not to be trusted is reported and compiled anew.
+    fn cached(&self, engine: &wasmtime::Engine, digest: &str) -> Option<Code> {
+        self.0.cache.as_ref()?.load(engine, digest).unwrap_or_else(|error| {
+            tracing::warn!("{error}; the component is compiled anew");
+            None
+        })
+    }
+
+    fn compile(
+        &self,
+        name: &str,
+        engine: &wasmtime::Engine,
+        digest: &str,
+        bytes: &[u8],
+    ) -> Result<Code, ComponentError> {
+        let code = Code::new(engine, bytes).map_err(|error| {
+            let message = format!("it is no valid component: {error:#}");
+            ComponentError::new(ComponentErrorKind::NotAComponent, name, message)
+        })?;
+        if let Some(cache) = &self.0.cache
+            && let Err(error) = cache.save(digest, &code)
+        {
+            tracing::warn!("{error}; the component will be compiled again at the next start");
+        }
+        Ok(code)
+    }
+}
+
+/// A `wasmtime::Engine` with the settings that both share.
+///
+/// Instances come from a pool whose memories are mapped copy-on-write from the compiled component, which takes a third
+/// of the time of allocating them. A slot's pages are given back to the system when its instance ends, and mapped
+/// anew for the next, so no instance sees what another wrote. (Keeping some resident means clearing them by hand: six
+/// times slower.) Where the address space is too small for a pool, instances are allocated one by one.
+fn new_engine(limits: &Limits) -> Result<wasmtime::Engine, ComponentError> {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(limits.instances)
+        .total_core_instances(limits.instances.saturating_mul(4))
+        .total_memories(limits.instances.saturating_mul(2))
+        .total_tables(limits.instances.saturating_mul(4))
+        .total_stacks(limits.instances)
+        .max_core_instances_per_component(PARTS_PER_COMPONENT)
+        .max_memories_per_component(PARTS_PER_COMPONENT)
+        .max_tables_per_component(PARTS_PER_COMPONENT)
+        .table_elements(TABLE_ELEMENTS)
+        .max_memory_size(limits.largest_memory())
+        .linear_memory_keep_resident(0);
+    let mut config = wasmtime::Config::new();
+    config.epoch_interruption(true);
+    // Without it a call costs a half to a third. It is needed for WIT's own `async`, which no world here has; calling
+    // asynchronously from the host works without.
+    config.concurrency_support(false);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    wasmtime::Engine::new(&config)
+        .or_else(|error| {
+            tracing::warn!("no pool of instances: {error:#}; each is allocated by itself");
+            wasmtime::Engine::new(config.allocation_strategy(InstanceAllocationStrategy::OnDemand))
+        })
+        .map_err(|error| {
+            let message = format!("WebAssembly cannot run on this machine: {error:#}");
+            ComponentError::new(ComponentErrorKind::Unavailable, "", message)
+        })
+}

@@ -1,0 +1,263 @@
+//! The task of a chat session: owns the component's instance and runs its turns.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use wasmlx_engine::SavedState;
+use wasmtime::component::ResourceAny;
+use wasmtime::{Store, UpdateDeadline};
+
+use crate::budget::Budget;
+use crate::cancellation::{self, Wish};
+use crate::chat::{ChatComponent, ChatEvent, Command, TurnRequest};
+use crate::chat_state::ChatState;
+use crate::component::Linked;
+use crate::limits::MemoryMeter;
+use crate::v0_1::chat::World;
+use crate::v0_1::types::wit;
+use crate::{ChatHost, ComponentError, ComponentErrorKind, ComponentKind, MessageLog};
+
+/// How many events the component is asked for at once.
+const BATCH: u32 = 64;
+
+/// A session between its commands.
+pub(crate) struct Session {
+    component: ChatComponent,
+    config: String,
+    log: MessageLog,
+    host: Arc<dyn ChatHost>,
+    /// None before the first turn and after a trap.
+    live: Option<Live>,
+    /// What the component saved after the last good turn.
+    saved: Option<SavedState>,
+    /// What instances of this session have computed.
+    computed: Duration,
+}
+
+struct Live {
+    store: Store<ChatState>,
+    world: World,
+    conversation: ResourceAny,
+}
+
+impl Session {
+    pub(crate) fn new(
+        component: ChatComponent,
+        config: String,
+        saved: Option<SavedState>,
+        log: MessageLog,
+        host: Arc<dyn ChatHost>,
+    ) -> Self {
+        Self { component, config, log, host, live: None, saved, computed: Duration::ZERO }
+    }
+
+    /// Serves commands until nobody can send one any more.
+    pub(crate) async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
+        while let Some(command) = commands.recv().await {
+            let _activity = self.component.component().runtime().activity();
+            match command {
+                Command::Turn(turn) => self.turn(turn).await,
+                // Whoever asked may have stopped waiting; then there is no one to tell.
+                Command::Save(reply) => drop(reply.send(self.save().await)),
+                Command::Swap(component, reply) => drop(reply.send(self.swap(component).await)),
+            }
+        }
+    }
+
+    /// Runs a turn; one that fails or is abandoned leaves no message behind.
+    async fn turn(&mut self, TurnRequest { new, events, cancellation }: TurnRequest) {
+        let before = self.log.extend(new);
+        let wish = cancellation.clone();
+        let answered = self.answer(&events, cancellation).await;
+        if wish.wish() == Wish::Nothing || answered.is_err() {
+            self.log.truncate(before);
+        }
+        match answered {
+            Ok(done) => {
+                // The caller may have left at the very end; its wish has been seen to.
+                let _ = events.send(Ok(done)).await;
+                match self.save().await {
+                    Ok(saved) => self.saved = Some(saved),
+                    Err(error) => tracing::warn!("{error}; the state before this turn is kept"),
+                }
+            }
+            Err(error) => drop(events.send(Err(error)).await),
+        }
+    }
+
+    /// Has the component answer the log; returns the last event, and sends those before it.
+    async fn answer(
+        &mut self,
+        events: &mpsc::Sender<Result<ChatEvent, ComponentError>>,
+        cancellation: cancellation::Cancellation,
+    ) -> Result<ChatEvent, ComponentError> {
+        let name = self.component.component().name().to_owned();
+        self.ready().await?;
+        let Some(live) = &mut self.live else { return Err(gone(&name)) };
+        live.store.data_mut().begin_turn(cancellation);
+        live.begin();
+        let sent = live.world.wasmlx_runner_chat().conversation().call_send(&mut live.store, live.conversation).await;
+        let turn = self.returned("conversation.send", sent)?;
+        let turn = turn.map_err(|error| self.answered(error))?;
+        loop {
+            let Some(live) = &mut self.live else { return Err(gone(&name)) };
+            live.begin();
+            let batch = live.world.wasmlx_runner_chat().turn().call_next_batch(&mut live.store, turn, BATCH).await;
+            let batch = self.returned("turn.next-batch", batch)?;
+            let batch = batch.map_err(|error| self.answered(error))?;
+            let is_empty = batch.is_empty();
+            for event in batch {
+                let event = ChatEvent::from(event);
+                if matches!(event, ChatEvent::Done(_)) {
+                    self.drop_turn(turn).await?;
+                    return Ok(event);
+                }
+                // Nobody reads an abandoned turn, but its component comes to its end.
+                let _ = events.send(Ok(event)).await;
+            }
+            if is_empty {
+                let message = "it ended its turn without the event `done`";
+                return Err(ComponentError::new(ComponentErrorKind::InvalidInput, name, message));
+            }
+        }
+    }
+
+    async fn drop_turn(&mut self, turn: ResourceAny) -> Result<(), ComponentError> {
+        let Some(live) = &mut self.live else { return Ok(()) };
+        live.begin();
+        let dropped = turn.resource_drop_async(&mut live.store).await;
+        self.returned("turn's destructor", dropped)
+    }
+
+    /// What the component keeps: of its instance, or where there is none what was saved before.
+    async fn save(&mut self) -> Result<SavedState, ComponentError> {
+        if self.live.is_none()
+            && let Some(saved) = &self.saved
+        {
+            return Ok(saved.clone());
+        }
+        self.ready().await?;
+        let Some(live) = &mut self.live else { return Err(gone(self.component.component().name())) };
+        live.begin();
+        let saved = live.world.wasmlx_runner_chat().conversation().call_save(&mut live.store, live.conversation).await;
+        self.returned("conversation.save", saved).map(Into::into)
+    }
+
+    async fn swap(&mut self, component: ChatComponent) -> Result<(), ComponentError> {
+        // A component that never had a turn has nothing to hand over.
+        let saved = if self.live.is_some() { Some(self.save().await?) } else { self.saved.clone() };
+        let live = self.instantiate(&component, saved.clone()).await?;
+        self.live = Some(live);
+        self.component = component;
+        self.saved = saved;
+        Ok(())
+    }
+
+    /// Makes sure that there is an instance.
+    async fn ready(&mut self) -> Result<(), ComponentError> {
+        if self.live.is_some() {
+            return Ok(());
+        }
+        let component = self.component.clone();
+        let live = match self.saved.clone() {
+            None => self.instantiate(&component, None).await?,
+            Some(saved) => match self.instantiate(&component, Some(saved)).await {
+                Err(error) if error.kind() != ComponentErrorKind::Trapped => {
+                    tracing::warn!("{error}; the chat goes on from its messages alone");
+                    self.instantiate(&component, None).await?
+                }
+                restored => restored?,
+            },
+        };
+        self.live = Some(live);
+        Ok(())
+    }
+
+    async fn instantiate(
+        &mut self,
+        component: &ChatComponent,
+        saved: Option<SavedState>,
+    ) -> Result<Live, ComponentError> {
+        let component = component.component();
+        let Linked::Chat(linked) = component.linked() else {
+            return Err(component.wrong_kind(ComponentKind::Chat));
+        };
+        let limits = component.runtime().limits();
+        let memory = MemoryMeter::new(limits.chat_memory);
+        let budget = Budget::new(limits.chat_slice, limits.chat_session, self.computed);
+        // Nobody can cancel what is no turn yet.
+        let (_, cancellation) = cancellation::pair();
+        let state = ChatState::new(memory, budget, Arc::clone(&self.host), self.log.clone(), cancellation);
+        let mut store = Store::new(linked.engine(), state);
+        store.limiter(|state| &mut state.memory);
+        store.epoch_deadline_callback(|mut context| {
+            context.data_mut().budget.tick()?;
+            Ok(UpdateDeadline::Yield(1))
+        });
+        begin(&mut store);
+        let failed =
+            |function, error: &wasmtime::Error, state: &ChatState| failed(component.name(), function, error, state);
+        let instantiated = linked.instantiate_async(&mut store).await;
+        let world = instantiated.map_err(|error| failed("instantiation", &error, store.data()))?;
+        begin(&mut store);
+        let exports = world.wasmlx_runner_chat().conversation();
+        let conversation = match saved {
+            None => {
+                let made = exports.call_constructor(&mut store, &self.config).await;
+                made.map_err(|error| failed("conversation.constructor", &error, store.data()))?
+            }
+            Some(saved) => {
+                let restored = exports.call_restore(&mut store, &self.config, &saved.into()).await;
+                let restored = restored.map_err(|error| failed("conversation.restore", &error, store.data()))?;
+                restored.map_err(|error| store.data_mut().answered(error, component.name()))?
+            }
+        };
+        Ok(Live { store, world, conversation })
+    }
+
+    /// What a call came to. One that did not return is the instance's last.
+    fn returned<T>(&mut self, function: &str, result: wasmtime::Result<T>) -> Result<T, ComponentError> {
+        let name = self.component.component().name();
+        let Some(live) = &mut self.live else { return Err(gone(name)) };
+        let state = live.store.data_mut();
+        state.budget.pause();
+        self.computed = state.budget.session();
+        let result = result.map_err(|error| failed(name, function, &error, state));
+        if result.is_err() {
+            self.live = None;
+        }
+        result
+    }
+
+    /// An error that the component answered.
+    fn answered(&mut self, error: wit::Error) -> ComponentError {
+        let name = self.component.component().name();
+        match &mut self.live {
+            Some(live) => live.store.data_mut().answered(error, name),
+            None => ComponentError::from(error).of(name),
+        }
+    }
+}
+
+impl Live {
+    /// A call begins.
+    fn begin(&mut self) {
+        begin(&mut self.store);
+    }
+}
+
+/// The compute time of a call begins: the budget is asked at every epoch.
+fn begin(store: &mut Store<ChatState>) {
+    store.data_mut().budget.start();
+    store.set_epoch_deadline(1);
+}
+
+fn failed(component: &str, function: &str, error: &wasmtime::Error, state: &ChatState) -> ComponentError {
+    // A deadline is an error of the budget's own, with its own sentence.
+    ComponentError::from_call(component, function, error, state.memory.hit(), Duration::ZERO)
+}
+
+fn gone(component: &str) -> ComponentError {
+    ComponentError::new(ComponentErrorKind::Trapped, component, "its instance is gone after a trap")
+}

@@ -1,0 +1,261 @@
+//! Prompt templates: conversations to segments, and answers back to what they mean.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use wasmlx_text::Segment;
+use wasmtime::Store;
+use wasmtime::component::ResourceAny;
+
+use crate::component::Linked;
+use crate::conversation::{Conversation, Output};
+use crate::deadline::Deadline;
+use crate::limits::MemoryMeter;
+use crate::v0_1::template::World;
+use crate::v0_1::types::{all, wit};
+use crate::{Component, ComponentError, ComponentKind};
+
+/// What sits in a template slot: a template component, and what it is told of the model.
+#[derive(Debug, Clone)]
+pub struct TemplateSetup {
+    /// The component.
+    pub component: Component,
+    /// A JSON object: the special tokens of the model's `tokenizer_config.json` and, where the model has one, its
+    /// `chat_template`.
+    pub config: String,
+}
+
+impl TemplateSetup {
+    /// An instance; see [`Template::new`].
+    pub fn instantiate(&self) -> Result<Template, ComponentError> {
+        Template::new(&self.component, &self.config)
+    }
+}
+
+/// An instance of a template component. Clones are the same instance.
+///
+/// Every call blocks until the component returns, two seconds at most by the default [`Limits`](crate::Limits): call
+/// it where blocking is allowed. After a trap the next call makes a new instance.
+#[derive(Clone)]
+pub struct Template(Arc<Parts>);
+
+struct Parts {
+    component: Component,
+    config: String,
+    live: Mutex<Live>,
+    /// Parsers that nobody needs any more, each with its instance's number. They are dropped for good by the next call:
+    /// whoever lets go of a parser may not be one who can wait for the component.
+    done_with: Mutex<Vec<(u64, ResourceAny)>>,
+}
+
+/// The instance of the moment.
+struct Live {
+    /// None after a trap.
+    instance: Option<Instance>,
+    /// How many instances there were before: a parser belongs to one of them.
+    number: u64,
+}
+
+struct Instance {
+    store: Store<TemplateState>,
+    world: World,
+}
+
+/// What the host keeps beside an instance.
+pub(crate) struct TemplateState {
+    memory: MemoryMeter,
+    deadline: Deadline,
+}
+
+impl Template {
+    /// Makes an instance and configures it.
+    ///
+    /// # Errors
+    /// [`ComponentErrorKind::WrongKind`](crate::ComponentErrorKind::WrongKind) for a component of another world, and
+    /// what the component answers to its configuration.
+    pub fn new(component: &Component, config: &str) -> Result<Self, ComponentError> {
+        let live = Mutex::new(Live { instance: None, number: 0 });
+        let done_with = Mutex::new(Vec::new());
+        let template =
+            Self(Arc::new(Parts { component: component.clone(), config: config.to_owned(), live, done_with }));
+        template.0.ready(&mut template.0.lock())?;
+        Ok(template)
+    }
+
+    /// The conversation as a prompt.
+    pub fn render(&self, conversation: &Conversation) -> Result<Vec<Segment>, ComponentError> {
+        let conversation = conversation.clone().into();
+        let segments = self.0.call("render", |Instance { store, world }| {
+            world.wasmlx_runner_template().call_render(store, &conversation)
+        })?;
+        segments.map(all).map_err(|error| self.0.refused(error))
+    }
+
+    /// Strings that end an assistant's turn, besides the model's own end tokens.
+    pub fn stops(&self) -> Result<Vec<String>, ComponentError> {
+        self.0.call("stops", |Instance { store, world }| world.wasmlx_runner_template().call_stops(store))
+    }
+
+    /// A reader of one answer.
+    pub fn parser(&self) -> Result<Parser, ComponentError> {
+        let mut number = 0;
+        let resource = self.0.call_numbered("parser.constructor", &mut number, |Instance { store, world }| {
+            world.wasmlx_runner_template().parser().call_constructor(store)
+        })?;
+        Ok(Parser { template: Arc::clone(&self.0), resource, number })
+    }
+}
+
+/// Reads the text of one answer, in whatever pieces it comes.
+pub struct Parser {
+    template: Arc<Parts>,
+    resource: ResourceAny,
+    /// The instance it belongs to.
+    number: u64,
+}
+
+impl Parser {
+    /// What the next piece of text means. May hold back what only the text to come decides.
+    pub fn push(&mut self, text: &str) -> Result<Vec<Output>, ComponentError> {
+        let resource = self.resource;
+        self.call("parser.push", |Instance { store, world }| {
+            world.wasmlx_runner_template().parser().call_push(store, resource, text)
+        })
+    }
+
+    /// The text is at its end: what was held back.
+    pub fn finish(&mut self) -> Result<Vec<Output>, ComponentError> {
+        let resource = self.resource;
+        self.call("parser.finish", |Instance { store, world }| {
+            world.wasmlx_runner_template().parser().call_finish(store, resource)
+        })
+    }
+
+    fn call(
+        &mut self,
+        function: &str,
+        run: impl FnOnce(&mut Instance) -> wasmtime::Result<Vec<wit::Output>>,
+    ) -> Result<Vec<Output>, ComponentError> {
+        let mut live = self.template.lock();
+        if live.number != self.number || live.instance.is_none() {
+            return Err(ComponentError::new(
+                crate::ComponentErrorKind::Trapped,
+                self.template.component.name(),
+                "the instance that was reading this answer is gone after a trap",
+            ));
+        }
+        self.template.run(&mut live, function, run).map(all)
+    }
+}
+
+impl Drop for Parser {
+    fn drop(&mut self) {
+        self.template.done_with().push((self.number, self.resource));
+    }
+}
+
+impl Parts {
+    fn lock(&self) -> MutexGuard<'_, Live> {
+        // A panic in the middle of a call leaves an instance that is not used again, since its store is poisoned for
+        // the guest; nothing else is behind the lock.
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn done_with(&self) -> MutexGuard<'_, Vec<(u64, ResourceAny)>> {
+        self.done_with.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn call<R>(
+        &self,
+        function: &str,
+        run: impl FnOnce(&mut Instance) -> wasmtime::Result<R>,
+    ) -> Result<R, ComponentError> {
+        self.call_numbered(function, &mut 0, run)
+    }
+
+    /// Calls the instance, a new one if need be, and tells which it was.
+    fn call_numbered<R>(
+        &self,
+        function: &str,
+        number: &mut u64,
+        run: impl FnOnce(&mut Instance) -> wasmtime::Result<R>,
+    ) -> Result<R, ComponentError> {
+        let mut live = self.lock();
+        self.ready(&mut live)?;
+        *number = live.number;
+        self.run(&mut live, function, run)
+    }
+
+    /// Makes sure that there is a configured instance.
+    fn ready(&self, live: &mut Live) -> Result<(), ComponentError> {
+        if live.instance.is_some() {
+            return Ok(());
+        }
+        let Linked::Template(linked) = self.component.linked() else {
+            return Err(self.component.wrong_kind(ComponentKind::Template));
+        };
+        let engine = linked.engine();
+        let limits = self.component.runtime().limits();
+        let state = TemplateState { memory: MemoryMeter::new(limits.template_memory), deadline: Deadline::new() };
+        let mut store = Store::new(engine, state);
+        store.limiter(|state| &mut state.memory);
+        store.epoch_deadline_callback(|mut context| Ok(context.data_mut().deadline.reached()));
+        let ticks = store.data_mut().deadline.start(limits.template_call);
+        store.set_epoch_deadline(ticks);
+        let activity = self.component.runtime().activity();
+        let instantiated = linked.instantiate(&mut store);
+        drop(activity);
+        let world = instantiated.map_err(|error| self.failed("instantiation", &error, store.data()))?;
+        live.number += 1;
+        live.instance = Some(Instance { store, world });
+        let configured = self.run(live, "configure", |Instance { store, world }| {
+            world.wasmlx_runner_template().call_configure(store, &self.config)
+        })?;
+        configured.map_err(|error| {
+            live.instance = None;
+            self.refused(error)
+        })
+    }
+
+    /// Calls the instance, which is gone if it does not return.
+    fn run<R>(
+        &self,
+        live: &mut Live,
+        function: &str,
+        run: impl FnOnce(&mut Instance) -> wasmtime::Result<R>,
+    ) -> Result<R, ComponentError> {
+        let Some(mut instance) = live.instance.take() else {
+            return Err(ComponentError::new(
+                crate::ComponentErrorKind::Trapped,
+                self.component.name(),
+                "its instance is gone",
+            ));
+        };
+        let runtime = self.component.runtime();
+        let ticks = instance.store.data_mut().deadline.start(runtime.limits().template_call);
+        instance.store.set_epoch_deadline(ticks);
+        let activity = runtime.activity();
+        let dropped = self
+            .done_with()
+            .drain(..)
+            .filter(|&(number, _)| number == live.number)
+            .try_for_each(|(_, parser)| parser.resource_drop(&mut instance.store));
+        let result = dropped.and_then(|()| run(&mut instance));
+        drop(activity);
+        match result {
+            Ok(value) => {
+                live.instance = Some(instance);
+                Ok(value)
+            }
+            Err(error) => Err(self.failed(function, &error, instance.store.data())),
+        }
+    }
+
+    fn failed(&self, function: &str, error: &wasmtime::Error, state: &TemplateState) -> ComponentError {
+        let allowed = state.deadline.allowed();
+        ComponentError::from_call(self.component.name(), function, error, state.memory.hit(), allowed)
+    }
+
+    fn refused(&self, error: wit::Error) -> ComponentError {
+        ComponentError::from(error).of(self.component.name())
+    }
+}

@@ -1,0 +1,117 @@
+//! The clock that deadlines are counted by: one thread that advances the epoch of every `wasmtime::Engine`.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle, Thread};
+use std::time::Duration;
+
+use wasmtime::EngineWeak;
+
+/// How long an epoch lasts.
+pub(crate) const TICK: Duration = Duration::from_millis(1);
+
+/// How many epochs a call with so much compute time has. The epoch under way when it begins counts for nothing.
+pub(crate) fn ticks(allowed: Duration) -> u64 {
+    u64::try_from(allowed.as_millis() / TICK.as_millis()).unwrap_or(u64::MAX / 2).max(1) + 1
+}
+
+/// The ticking thread. It ticks while there is an [`Activity`] and is parked otherwise; it ends with this value.
+pub(crate) struct Ticker {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+    waker: Thread,
+}
+
+struct Shared {
+    engines: Mutex<Vec<EngineWeak>>,
+    activities: AtomicUsize,
+    stopped: AtomicBool,
+}
+
+/// While one lives, epochs advance.
+pub(crate) struct Activity(Arc<Shared>);
+
+impl Ticker {
+    /// Starts the thread, parked.
+    pub(crate) fn start() -> std::io::Result<Self> {
+        let shared = Arc::new(Shared {
+            engines: Mutex::new(Vec::new()),
+            activities: AtomicUsize::new(0),
+            stopped: AtomicBool::new(false),
+        });
+        let ticking = Arc::clone(&shared);
+        let thread = thread::Builder::new().name("wasmlx-epochs".to_owned()).spawn(move || ticking.run())?;
+        let waker = thread.thread().clone();
+        Ok(Self { shared, thread: Some(thread), waker })
+    }
+
+    /// Advances the epoch of this engine too, for as long as it lives.
+    pub(crate) fn tick(&self, engine: &wasmtime::Engine) {
+        self.shared.engines.lock().unwrap_or_else(PoisonError::into_inner).push(engine.weak());
+    }
+
+    /// Keeps epochs advancing.
+    pub(crate) fn activity(&self) -> Activity {
+        if self.shared.activities.fetch_add(1, Ordering::AcqRel) == 0 {
+            self.waker.unpark();
+        }
+        Activity(Arc::clone(&self.shared))
+    }
+}
+
+impl Drop for Activity {
+    fn drop(&mut self) {
+        self.0.activities.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.shared.stopped.store(true, Ordering::Release);
+        self.waker.unpark();
+        if let Some(thread) = self.thread.take() {
+            // The thread has no way to panic, and there is no one to tell.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn run(&self) {
+        while !self.stopped.load(Ordering::Acquire) {
+            if self.activities.load(Ordering::Acquire) == 0 {
+                // An activity that begins before this line leaves a token, and then parking returns at once.
+                thread::park();
+                continue;
+            }
+            thread::sleep(TICK);
+            for engine in self.engines.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+                if let Some(engine) = engine.upgrade() {
+                    engine.increment_epoch();
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_has_at_least_one_whole_tick() {
+        assert_eq!(ticks(Duration::ZERO), 2);
+        assert_eq!(ticks(Duration::from_millis(20)), 21);
+        assert!(ticks(Duration::MAX) > 1 << 60);
+    }
+
+    #[test]
+    fn the_thread_ends_with_its_ticker() {
+        let ticker = Ticker::start().unwrap();
+        let shared = Arc::downgrade(&ticker.shared);
+        let activity = ticker.activity();
+        drop(ticker);
+        drop(activity);
+        assert!(shared.upgrade().is_none());
+    }
+}

@@ -1,0 +1,130 @@
+//! Interface `contexts`: texts that a model reads and goes on with.
+
+use wasmlx_engine::PromptInfo;
+use wasmtime::Result;
+use wasmtime::component::Resource;
+
+use super::chat::bindings::wasmlx::runner::contexts::{self, Host, HostContext, HostGeneration};
+use super::types::{all, count, wit};
+use crate::GenerateOptions;
+use crate::chat_state::{ChatState, HeldContext};
+use crate::generation::{Generated, HeldGeneration};
+
+impl Host for ChatState {
+    async fn open(&mut self, model: Option<String>) -> Result<Result<Resource<HeldContext>, wit::Error>> {
+        let mut state = self.enter();
+        let opened = state.open(model.as_deref());
+        Ok(state.answer(opened))
+    }
+}
+
+impl HostContext for ChatState {
+    async fn prompt(
+        &mut self,
+        context: Resource<HeldContext>,
+        segments: Vec<wit::Segment>,
+    ) -> Result<Result<contexts::PromptInfo, wit::Error>> {
+        let mut state = self.enter();
+        let read = state.with_context(&context, move |context| Ok(context.prompt(&all(segments))?)).await?;
+        Ok(state.answer(read.map(Into::into)))
+    }
+
+    async fn append(
+        &mut self,
+        context: Resource<HeldContext>,
+        segments: Vec<wit::Segment>,
+    ) -> Result<Result<contexts::PromptInfo, wit::Error>> {
+        let mut state = self.enter();
+        let read = state.with_context(&context, move |context| Ok(context.append(&all(segments))?)).await?;
+        Ok(state.answer(read.map(Into::into)))
+    }
+
+    async fn tokens(&mut self, context: Resource<HeldContext>) -> Result<Vec<u32>> {
+        Ok(self.enter().context(&context)?.tokens())
+    }
+
+    async fn fork(&mut self, context: Resource<HeldContext>) -> Result<Result<Resource<HeldContext>, wit::Error>> {
+        let mut state = self.enter();
+        let forked = state.fork(&context).await?;
+        Ok(state.answer(forked))
+    }
+
+    async fn truncate(&mut self, context: Resource<HeldContext>, length: u32) -> Result<Result<(), wit::Error>> {
+        let mut state = self.enter();
+        let truncated = state.context(&context)?.truncate(length as usize);
+        Ok(state.answer(truncated.map_err(Into::into)))
+    }
+
+    async fn generate(
+        &mut self,
+        context: Resource<HeldContext>,
+        options: contexts::GenerateOptions,
+    ) -> Result<Result<Resource<HeldGeneration>, wit::Error>> {
+        let mut state = self.enter();
+        let contexts::GenerateOptions { max_tokens, stops, seed } = options;
+        let generation = state.generate(&context, GenerateOptions { max_tokens, stops, seed }).await?;
+        Ok(state.answer(generation))
+    }
+
+    async fn drop(&mut self, context: Resource<HeldContext>) -> Result<()> {
+        self.enter().table.delete(context)?;
+        Ok(())
+    }
+}
+
+impl HostGeneration for ChatState {
+    async fn next(
+        &mut self,
+        generation: Resource<HeldGeneration>,
+    ) -> Result<Result<Option<contexts::GenerationEvent>, wit::Error>> {
+        let mut state = self.enter();
+        let events = state.generated(&generation, 1).await?;
+        Ok(state.answer(events.map(|events| events.into_iter().next().map(Into::into))))
+    }
+
+    async fn next_batch(
+        &mut self,
+        generation: Resource<HeldGeneration>,
+        max: u32,
+    ) -> Result<Result<Vec<contexts::GenerationEvent>, wit::Error>> {
+        let mut state = self.enter();
+        let events = state.generated(&generation, max as usize).await?;
+        Ok(state.answer(events.map(all)))
+    }
+
+    async fn cancel(&mut self, generation: Resource<HeldGeneration>) -> Result<()> {
+        self.enter().table.get_mut(&generation)?.cancel();
+        Ok(())
+    }
+
+    async fn drop(&mut self, generation: Resource<HeldGeneration>) -> Result<()> {
+        self.enter().table.delete(generation)?;
+        Ok(())
+    }
+}
+
+impl From<PromptInfo> for contexts::PromptInfo {
+    fn from(PromptInfo { tokens, cached }: PromptInfo) -> Self {
+        Self { tokens: count(tokens), cached: count(cached) }
+    }
+}
+
+impl From<Generated> for contexts::GenerationEvent {
+    fn from(event: Generated) -> Self {
+        match event {
+            Generated::Output(output) => Self::Output(output.into()),
+            Generated::Finished { reason, usage } => Self::Finished(contexts::Finish {
+                reason: match reason {
+                    wasmlx_engine::FinishReason::Stop => wit::FinishReason::Stop,
+                    wasmlx_engine::FinishReason::Length => wit::FinishReason::Length,
+                    wasmlx_engine::FinishReason::Cancelled => wit::FinishReason::Cancelled,
+                },
+                usage: wit::Usage {
+                    prompt_tokens: count(usage.prompt_tokens),
+                    cached_tokens: count(usage.cached_tokens),
+                    completion_tokens: count(usage.completion_tokens),
+                },
+            }),
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The interfaces of `wasmlx:runner` 0.1: bindings and what turns their types into the host's own. One file an
+//! interface; nothing of it is seen outside this crate.
+
+pub(crate) mod chat;
+mod contexts;
+mod log;
+mod logits;
+mod models;
+pub(crate) mod policy;
+pub(crate) mod template;
+mod templates;
+mod tools;
+pub(crate) mod types;

@@ -1,0 +1,56 @@
+//! Interface `templates`: the session's prompt template.
+
+use serde_json::{Map, Value};
+use wasmtime::Result;
+
+use super::chat::bindings::wasmlx::runner::templates::Host;
+use super::types::{all, wit};
+use crate::chat_state::ChatState;
+use crate::conversation::{Conversation, Document, Tool};
+use crate::{ComponentError, ComponentErrorKind};
+
+impl Host for ChatState {
+    async fn render(&mut self, conversation: wit::Conversation) -> Result<Result<Vec<wit::Segment>, wit::Error>> {
+        let mut state = self.enter();
+        let segments = match conversation.try_into() {
+            Ok(conversation) => state.render(conversation).await?,
+            Err(error) => Err(error),
+        };
+        Ok(state.answer(segments.map(all)))
+    }
+}
+
+impl TryFrom<wit::Conversation> for Conversation {
+    type Error = ComponentError;
+
+    fn try_from(conversation: wit::Conversation) -> std::result::Result<Self, ComponentError> {
+        let wit::Conversation { messages, tools, documents, add_generation_prompt, options, context } = conversation;
+        let tool = |wit::Tool { name, description, parameters }| {
+            let parameters = json("a tool's parameters", &parameters)?;
+            Ok(Tool { name, description, parameters })
+        };
+        Ok(Self {
+            messages: all(messages),
+            tools: tools.into_iter().map(tool).collect::<std::result::Result<_, ComponentError>>()?,
+            documents: documents.into_iter().map(|wit::Document { title, text }| Document { title, text }).collect(),
+            add_generation_prompt,
+            options: if options.is_empty() { Map::new() } else { object("options", &options)? },
+            context: context.map(|context| object("context", &context)).transpose()?,
+        })
+    }
+}
+
+fn json(what: &str, text: &str) -> std::result::Result<Value, ComponentError> {
+    serde_json::from_str(text).map_err(|error| invalid(format!("{what} must be JSON: {error}")))
+}
+
+fn object(what: &str, text: &str) -> std::result::Result<Map<String, Value>, ComponentError> {
+    match json(what, text)? {
+        Value::Object(object) => Ok(object),
+        _ => Err(invalid(format!("{what} must be a JSON object"))),
+    }
+}
+
+fn invalid(message: String) -> ComponentError {
+    ComponentError::new(ComponentErrorKind::InvalidInput, "", message)
+}

@@ -1,0 +1,21 @@
+//! Interface `tools`: what the embedding application or the user gave the session.
+
+use wasmtime::Result;
+
+use super::chat::bindings::wasmlx::runner::tools::{Host, Offered};
+use super::types::wit;
+use crate::OfferedTool;
+use crate::chat_state::ChatState;
+
+impl Host for ChatState {
+    async fn list(&mut self) -> Result<Vec<Offered>> {
+        let offered = |OfferedTool { tool, callable }| Offered { tool: wit::Tool::from(tool), callable };
+        Ok(self.enter().host.tools().into_iter().map(offered).collect())
+    }
+
+    async fn call(&mut self, name: String, arguments: String) -> Result<Result<String, wit::Error>> {
+        let mut state = self.enter();
+        let result = state.call_tool(name, arguments).await;
+        Ok(state.answer(result))
+    }
+}

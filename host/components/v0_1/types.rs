@@ -1,0 +1,176 @@
+//! Interface `types`: to and from the host's own types.
+
+use wasmlx_text::Segment;
+
+#[allow(unreachable_pub, reason = "the bindings of the other worlds re-export it")]
+pub use super::template::bindings::wasmlx::runner::types as wit;
+use crate::conversation::{Conversation, Document, FinishReason, Message, Output, Part, Tool, ToolCall, Usage};
+use crate::{ComponentError, ComponentErrorKind};
+
+impl From<wit::Part> for Part {
+    fn from(part: wit::Part) -> Self {
+        match part {
+            wit::Part::Text(text) => Self::Text(text),
+        }
+    }
+}
+
+impl From<Part> for wit::Part {
+    fn from(part: Part) -> Self {
+        match part {
+            Part::Text(text) => Self::Text(text),
+        }
+    }
+}
+
+impl From<wit::ToolCall> for ToolCall {
+    fn from(wit::ToolCall { id, name, arguments }: wit::ToolCall) -> Self {
+        Self { id, name, arguments }
+    }
+}
+
+impl From<ToolCall> for wit::ToolCall {
+    fn from(ToolCall { id, name, arguments }: ToolCall) -> Self {
+        Self { id, name, arguments }
+    }
+}
+
+impl From<wit::Message> for Message {
+    fn from(message: wit::Message) -> Self {
+        let wit::Message { role, content, reasoning, tool_calls, tool_call_id, name } = message;
+        Self { role, content: all(content), reasoning, tool_calls: all(tool_calls), tool_call_id, name }
+    }
+}
+
+impl From<Message> for wit::Message {
+    fn from(message: Message) -> Self {
+        let Message { role, content, reasoning, tool_calls, tool_call_id, name } = message;
+        Self { role, content: all(content), reasoning, tool_calls: all(tool_calls), tool_call_id, name }
+    }
+}
+
+impl From<Tool> for wit::Tool {
+    fn from(Tool { name, description, parameters }: Tool) -> Self {
+        Self { name, description, parameters: parameters.to_string() }
+    }
+}
+
+impl From<Conversation> for wit::Conversation {
+    fn from(conversation: Conversation) -> Self {
+        let Conversation { messages, tools, documents, add_generation_prompt, options, context } = conversation;
+        Self {
+            messages: all(messages),
+            tools: all(tools),
+            documents: documents.into_iter().map(|Document { title, text }| wit::Document { title, text }).collect(),
+            add_generation_prompt,
+            options: serde_json::Value::Object(options).to_string(),
+            context: context.map(|context| serde_json::Value::Object(context).to_string()),
+        }
+    }
+}
+
+impl From<wit::Segment> for Segment {
+    fn from(segment: wit::Segment) -> Self {
+        match segment {
+            wit::Segment::Control(name) => Self::Control(name),
+            wit::Segment::Trusted(text) => Self::Trusted(text),
+            wit::Segment::Untrusted(text) => Self::Untrusted(text),
+        }
+    }
+}
+
+impl From<Segment> for wit::Segment {
+    fn from(segment: Segment) -> Self {
+        match segment {
+            Segment::Control(name) => Self::Control(name),
+            Segment::Trusted(text) => Self::Trusted(text),
+            Segment::Untrusted(text) => Self::Untrusted(text),
+        }
+    }
+}
+
+impl From<wit::Output> for Output {
+    fn from(output: wit::Output) -> Self {
+        match output {
+            wit::Output::Content(text) => Self::Content(text),
+            wit::Output::Reasoning(text) => Self::Reasoning(text),
+            wit::Output::ToolCallStart(name) => Self::ToolCallStart(name),
+            wit::Output::ToolCallArguments(text) => Self::ToolCallArguments(text),
+            wit::Output::ToolCallEnd => Self::ToolCallEnd,
+        }
+    }
+}
+
+impl From<Output> for wit::Output {
+    fn from(output: Output) -> Self {
+        match output {
+            Output::Content(text) => Self::Content(text),
+            Output::Reasoning(text) => Self::Reasoning(text),
+            Output::ToolCallStart(name) => Self::ToolCallStart(name),
+            Output::ToolCallArguments(text) => Self::ToolCallArguments(text),
+            Output::ToolCallEnd => Self::ToolCallEnd,
+        }
+    }
+}
+
+impl From<wit::FinishReason> for FinishReason {
+    fn from(reason: wit::FinishReason) -> Self {
+        match reason {
+            wit::FinishReason::Stop => Self::Stop,
+            wit::FinishReason::Length => Self::Length,
+            wit::FinishReason::ToolCalls => Self::ToolCalls,
+            wit::FinishReason::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+impl From<wit::Usage> for Usage {
+    fn from(usage: wit::Usage) -> Self {
+        let wit::Usage { prompt_tokens, cached_tokens, completion_tokens } = usage;
+        Self { prompt_tokens, cached_tokens, completion_tokens }
+    }
+}
+
+/// An error that a guest answered, as that of no component yet.
+impl From<wit::Error> for ComponentError {
+    fn from(error: wit::Error) -> Self {
+        let (kind, message) = match error {
+            wit::Error::InvalidInput(message) => (ComponentErrorKind::InvalidInput, message),
+            wit::Error::NotFound(message) => (ComponentErrorKind::NotFound, message),
+            wit::Error::Denied(message) => (ComponentErrorKind::Denied, message),
+            wit::Error::Cancelled(message) => (ComponentErrorKind::Cancelled, message),
+            wit::Error::Deadline(message) => (ComponentErrorKind::Deadline, message),
+            wit::Error::OutOfMemory(message) => (ComponentErrorKind::OutOfMemory, message),
+            wit::Error::ContextFull(message) => (ComponentErrorKind::ContextFull, message),
+            wit::Error::ModelFailed(message) => (ComponentErrorKind::ModelFailed, message),
+        };
+        Self::new(kind, "", message)
+    }
+}
+
+/// An error of the host, or of another component, as a guest gets to see it.
+impl From<ComponentError> for wit::Error {
+    fn from(error: ComponentError) -> Self {
+        let message = error.to_string();
+        match error.kind() {
+            ComponentErrorKind::NotFound => Self::NotFound(message),
+            ComponentErrorKind::Denied => Self::Denied(message),
+            ComponentErrorKind::Cancelled => Self::Cancelled(message),
+            ComponentErrorKind::Deadline => Self::Deadline(message),
+            ComponentErrorKind::OutOfMemory => Self::OutOfMemory(message),
+            ComponentErrorKind::ContextFull => Self::ContextFull(message),
+            ComponentErrorKind::ModelFailed | ComponentErrorKind::PolicyFailed => Self::ModelFailed(message),
+            _ => Self::InvalidInput(message),
+        }
+    }
+}
+
+/// Converts each of a list.
+pub(crate) fn all<A, B: From<A>>(list: Vec<A>) -> Vec<B> {
+    list.into_iter().map(B::from).collect()
+}
+
+/// A count for a guest; no text is long enough to exceed it.
+pub(crate) fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
