@@ -111,7 +111,10 @@ impl Inner {
         // it. Where that misses one (it is single-word within a word, or its normalised form differs), all are set.
         let (mut pieces, missed) = self.cut(prompt, from, &[])?;
         if missed {
-            (pieces, _) = self.cut(prompt, from, &prompt.controls)?;
+            // One that `from` cuts in two is text on both sides.
+            let is_whole = |(bytes, _): &&(Range<usize>, usize)| bytes.end <= from || from <= bytes.start;
+            let controls: Vec<_> = prompt.controls.iter().filter(is_whole).cloned().collect();
+            (pieces, _) = self.cut(prompt, from, &controls)?;
         }
         pieces.tokenize(|piece| {
             let tokens = self.base.get_model().tokenize(piece.get())?;

@@ -30,4 +30,5 @@ pub use encode::EncodedToken;
 pub use error::{TextError, TextErrorKind};
 pub use segment::Segment;
 pub use stop::{Emit, StopMatcher};
-pub use tokenizer::{SpecialTokens, Tokenizer};
+pub use tokenizer::Tokenizer;
+pub use tokenizer_config::SpecialTokens;

@@ -12,10 +12,8 @@ use crate::byte_level;
 use crate::chat_template::ChatTemplates;
 use crate::error::{TextError, caught, guarded};
 use crate::folder::{self, Files};
-use crate::tokenizer_config::TokenNames;
+use crate::tokenizer_config::{SpecialTokens, TokenNames};
 use crate::tokenizer_json::{self, MAX_ID};
-
-pub use crate::tokenizer_config::SpecialTokens;
 
 /// A model's tokenizer. Clones share everything.
 #[derive(Clone)]

@@ -1,39 +1,45 @@
 //! Text as it streams: the same as decoded whole, never taken back, never half a character.
 
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use wasmlx_text::{Detokenizer, Tokenizer};
 
 use crate::common::{Pair, config, from_files, llama, qwen3, texts, trained, word_piece};
 
 /// Changes the decoder of a tokenizer.
-fn with_decoder(name: &'static str, tokenizer: &[u8], decoder: serde_json::Value) -> Pair {
-    let mut value: serde_json::Value = serde_json::from_slice(tokenizer).unwrap();
+fn with_decoder(name: &'static str, tokenizer: &[u8], decoder: Value) -> Pair {
+    let mut value: Value = serde_json::from_slice(tokenizer).unwrap();
     value["decoder"] = decoder;
     Pair::new(name, &serde_json::to_vec(&value).unwrap())
+}
+
+/// A token a byte, which a chain of decoders makes text of.
+fn bytes_within() -> Pair {
+    let mut alphabet: Vec<char> = ByteLevel::alphabet().into_iter().collect();
+    alphabet.sort();
+    let vocab: serde_json::Map<String, Value> =
+        alphabet.iter().enumerate().map(|(id, letter)| (letter.to_string(), json!(id))).collect();
+    let bytes = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true});
+    let file = json!({"model": {"type": "BPE", "vocab": vocab, "merges": []}, "pre_tokenizer": bytes,
+        "decoder": {"type": "Sequence", "decoders": [bytes, {"type": "Fuse"}]}});
+    Pair::new("bytes within", &serde_json::to_vec(&file).unwrap())
 }
 
 /// Tokenizers with decoders that no other test has.
 fn other_decoders() -> &'static [Pair] {
     static PAIRS: std::sync::OnceLock<Vec<Pair>> = std::sync::OnceLock::new();
     PAIRS.get_or_init(|| {
-        let byte_level =
-            json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true});
+        let spaces = json!({"type": "Replace", "pattern": {"String": "▁"}, "content": " "});
+        let strip = |start, stop| json!({"type": "Strip", "content": " ", "start": start, "stop": stop});
+        let stripping =
+            |start, stop| json!({"type": "Sequence", "decoders": [spaces, {"type": "Fuse"}, strip(start, stop)]});
         vec![
             with_decoder("no decoder", &llama(), json!(null)),
-            with_decoder(
-                "bytes within",
-                &llama(),
-                json!({"type": "Sequence", "decoders": [byte_level, {"type": "Fuse"}]}),
-            ),
-            with_decoder(
-                "strips the end",
-                &llama(),
-                json!({"type": "Sequence", "decoders": [
-                {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
-                {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 0, "stop": 1}]}),
-            ),
+            with_decoder("strips the beginning", &llama(), stripping(3, 0)),
+            with_decoder("strips the end", &llama(), stripping(0, 1)),
             with_decoder("no clean-up", &word_piece(), json!({"type": "WordPiece", "prefix": "##", "cleanup": false})),
+            bytes_within(),
         ]
     })
 }
@@ -165,6 +171,15 @@ fn a_character_of_several_tokens_is_shown_when_it_is_whole() {
     let shown: Vec<String> = ids.iter().map(|id| stream.push(*id).unwrap().to_owned()).collect();
     assert_eq!(shown.concat(), "𓂀");
     assert!(shown[..ids.len() - 1].iter().all(String::is_empty), "{shown:?}");
+}
+
+#[test]
+fn only_the_beginning_is_stripped_and_all_of_it() {
+    let pair = other_decoders().iter().find(|pair| pair.name == "strips the beginning").unwrap();
+    let space = pair.ours.token_id("▁").unwrap();
+    let mut stream = Detokenizer::new(&pair.ours, true);
+    let shown: Vec<String> = (0..6).map(|_| stream.push(space).unwrap().to_owned()).collect();
+    assert_eq!(shown, ["", "", "", " ", " ", " "]);
 }
 
 #[test]

@@ -106,6 +106,20 @@ proptest! {
     }
 
     #[test]
+    fn a_front_and_its_rest_are_the_whole(text in "[a-z]{1,9}( [a-z]{1,9}){0,9}", pick in any::<prop::sample::Index>()) {
+        let from = pick.index(text.len() + 1);
+        for pair in trained().iter().chain(from_files()) {
+            if ["WordPiece", "BPE, word ends"].contains(&pair.name) {
+                // Words cut in two are two words to them.
+                continue;
+            }
+            let mut ids = pair.ours.encode_plain(&text[..from], false).unwrap();
+            ids.extend(pair.ours.encode_from(&[untrusted(&text)], from).unwrap());
+            prop_assert_eq!(&pair.ours.decode(&ids, false).unwrap(), &text, "{}: from {}", pair.name, from);
+        }
+    }
+
+    #[test]
     fn a_rest_is_all_of_the_text_from_its_offset_on(text in texts(), pick in any::<prop::sample::Index>()) {
         let from = text.floor_char_boundary(pick.index(text.len() + 1));
         for pair in from_files() {
@@ -186,6 +200,23 @@ fn a_control_segment_is_its_token_wherever_it_stands() {
             assert_eq!(ids.iter().filter(|id| **id == token.id).count(), 1, "{}: {}", pair.name, token.content);
         }
     }
+}
+
+#[test]
+fn a_rest_from_within_a_control_segment_is_text() {
+    for pair in from_files() {
+        let prompt = [control("<|endoftext|>"), control("<|endoftext|>"), untrusted("x")];
+        let ids = pair.ours.encode_from(&prompt, 5).unwrap();
+        assert_eq!(pair.ours.decode(&ids, false).unwrap(), "oftext|><|endoftext|>x");
+        assert_eq!(ids.iter().filter(|id| pair.is_marker(**id)).count(), 1, "{}: {ids:?}", pair.name);
+    }
+    // A single-word token is set only where it is named, not found.
+    let pair = &trained()[2];
+    let word = pair.ours.token_id("[word]").unwrap();
+    let prompt = [control("[word]"), untrusted("dog"), control("[word]"), untrusted("dog")];
+    let ids = pair.ours.encode_from(&prompt, 1).unwrap();
+    assert_eq!(ids.iter().filter(|id| **id == word).count(), 1);
+    assert_eq!(pair.ours.decode(&ids, false).unwrap(), "word]dog[word]dog");
 }
 
 #[test]
