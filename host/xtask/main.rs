@@ -1,3 +1,91 @@
 //! Set-up, guests, tidy checks, tests, bundles: `cargo xtask help`.
+//!
+//! Progress goes to stderr, so that what `cargo xtask run` prints on stdout is the answer alone.
 
-fn main() {}
+mod bundle;
+mod guests;
+mod setup;
+mod tidy;
+mod workspace;
+
+use std::os::unix::process::CommandExt;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use workspace::Workspace;
+
+const HELP: &str = "\
+usage: cargo xtask VERB
+
+  setup         installs what is missing: MLX, OpenBLAS, the WebAssembly target
+  guests        builds the Rust components into target/components/
+  run ARGS      wasmlx run ARGS, after set-up and building
+  test [--all]  every test; --all adds soaks, fuzzing and heavy toolchains
+  tidy          the structure's rules, formatting, lints
+  bundle [DIR]  a release folder that needs neither compiler nor Python
+  help          this text
+";
+
+/// Tests read it: soaks, fuzzing and heavy toolchains run only where it is set.
+const ALL_TESTS_VARIABLE: &str = "WASMLX_TEST_ALL";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let verb = arguments.next().unwrap_or_default();
+    let arguments: Vec<String> = arguments.collect();
+    let done = Workspace::find().and_then(|workspace| match (verb.as_str(), arguments.as_slice()) {
+        ("setup", []) => setup::run(&workspace),
+        ("guests", []) => guests(&workspace),
+        ("run", arguments) => run(&workspace, arguments),
+        ("test", []) => test(&workspace, false),
+        ("test", [all]) if all == "--all" => test(&workspace, true),
+        ("tidy", []) => tidy::run(&workspace),
+        ("bundle", []) => bundle(&workspace, None),
+        ("bundle", [folder]) => bundle(&workspace, Some(folder)),
+        ("help" | "--help" | "-h", _) => {
+            print!("{HELP}");
+            Ok(())
+        }
+        _ => {
+            eprint!("{HELP}");
+            std::process::exit(2)
+        }
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn guests(workspace: &Workspace) -> Result<()> {
+    setup::run(workspace)?;
+    guests::build(workspace)
+}
+
+fn bundle(workspace: &Workspace, folder: Option<&String>) -> Result<()> {
+    guests(workspace)?;
+    bundle::build(workspace, folder.map(Into::into))
+}
+
+fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+    guests(workspace)?;
+    workspace.cargo(&["build", "--bin", "wasmlx"])?;
+    // The program takes this process's place: signals and the exit code are its own.
+    let failure = std::process::Command::new(workspace.target.join("debug/wasmlx")).arg("run").args(arguments).exec();
+    bail!("cannot run the wasmlx just built: {failure}")
+}
+
+fn test(workspace: &Workspace, all: bool) -> Result<()> {
+    guests(workspace)?;
+    tidy::structure(workspace)?;
+    let mut command = workspace.cargo_command();
+    command.args(["test", "--workspace", "--no-fail-fast"]);
+    if all {
+        command.env(ALL_TESTS_VARIABLE, "1");
+    }
+    workspace::succeed(&mut command)
+}
