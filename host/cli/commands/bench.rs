@@ -1,0 +1,393 @@
+//! `wasmlx bench`: how fast, and what a component costs.
+//!
+//! Counted as `mlx_lm.benchmark` counts: a random prompt, no end token, one warm-up run; the prompt's rate is its
+//! tokens over the time to the first token, the generation's rate is its tokens over the time after the first.
+
+use serde_json::{Map, Value, json};
+use wasmlx::{DEFAULT_POLICY, ErrorKind, Host, Model, Prompt, Report, Sampler};
+
+use super::run::{self, Loaded};
+use crate::GlobalOptions;
+use crate::failure::{Failure, Result};
+use crate::interrupt::{Interrupt, WhenIdle};
+use crate::options::{ModelOptions, json_object};
+use crate::output::{self, Output};
+use crate::statistics::{self, MedianInterval};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    model: ModelOptions,
+    /// Tokens of the prompt
+    #[arg(short = 'p', long, value_name = "N", default_value_t = 512, value_parser = at_least_one)]
+    prompt_tokens: usize,
+    /// Tokens to generate
+    #[arg(short = 'g', long, value_name = "N", default_value_t = 256, value_parser = at_least_one)]
+    generation_tokens: usize,
+    /// Requests at once, each with a prompt of its own
+    #[arg(short = 'c', long, value_name = "N", default_value_t = 1, value_parser = at_least_one)]
+    concurrency: usize,
+    /// Measured runs, after one that warms up
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 5, value_parser = at_least_one)]
+    trials: usize,
+    /// Who chooses the tokens: native (the host's own chain), plan (default-policy, a chain that the host runs),
+    /// step (classic, called each token), read (mirostat, which reads from the device each token), or a component.
+    /// Several, with commas between, are run by turns and compared pair by pair with the first
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "plan")]
+    sampler: Vec<String>,
+    /// Parameters of every sampler; left out, the best token where only `plan` is measured, else for native, plan and
+    /// step repetition penalty 1.1, min-p 0.05, temperature 0.7, and for others their own defaults
+    #[arg(long, value_name = "JSON", value_parser = json_object)]
+    sampler_params: Option<Map<String, Value>>,
+    /// Of the prompts and of the sampling
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+}
+
+fn at_least_one(text: &str) -> std::result::Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("at least 1".to_owned()),
+        Ok(count) => Ok(count),
+        Err(error) => Err(format!("{error}")),
+    }
+}
+
+pub(crate) async fn run(arguments: Arguments, global: &GlobalOptions) -> Result {
+    let interrupt = Interrupt::listen(WhenIdle::Quit);
+    run::with_model(&arguments.model, global, &interrupt, async |loaded| measure(&arguments, global, loaded).await)
+        .await
+}
+
+async fn measure(arguments: &Arguments, global: &GlobalOptions, loaded: &Loaded) -> Result {
+    let Loaded { host, model, .. } = loaded;
+    let context = model.info().context_length as usize;
+    if arguments.prompt_tokens + arguments.generation_tokens > context && !global.quiet {
+        output::note(format_args!(
+            "note: {} was made for {context} tokens; rates beyond hold, answers do not",
+            model.name()
+        ));
+    }
+    let bench = Bench::new(arguments, host, model);
+    for name in &arguments.sampler {
+        bench.trial(name).await?;
+    }
+    host.reset_peak_memory().await?;
+
+    let mut results: Vec<Sampled> = arguments.sampler.iter().map(|name| Sampled::new(name)).collect();
+    for trial in 0..arguments.trials {
+        // Every other round runs backwards, so that no sampler profits from its place.
+        let count = results.len();
+        for turn in 0..count {
+            let index = if trial % 2 == 0 { turn } else { count - 1 - turn };
+            let measured = bench.trial(&results[index].name).await?;
+            if !global.json && !global.quiet {
+                output::aside(format_args!("trial {}, {}: {}", trial + 1, results[index].name, measured.line()));
+            }
+            results[index].trials.push(measured);
+        }
+    }
+    let peak = model.memory().await?.peak_bytes;
+    let report = BenchReport { arguments, model, results: &results, peak };
+    let mut output = Output::new();
+    if global.json {
+        output.json(&report.to_json())
+    } else {
+        output.text(&report.to_text())?;
+        output.flush()
+    }
+}
+
+/// What is measured.
+struct Bench<'a> {
+    arguments: &'a Arguments,
+    host: &'a Host,
+    model: &'a Model,
+    prompts: Vec<Vec<u32>>,
+}
+
+impl<'a> Bench<'a> {
+    fn new(arguments: &'a Arguments, host: &'a Host, model: &'a Model) -> Self {
+        let mut random = Random(arguments.seed);
+        let vocabulary = u64::from(model.info().vocabulary_size);
+        let prompts = (0..arguments.concurrency)
+            .map(|_| (0..arguments.prompt_tokens).map(|_| random.below(vocabulary)).collect())
+            .collect();
+        Self { arguments, host, model, prompts }
+    }
+
+    /// Runs all requests once, at the same time.
+    async fn trial(&self, sampler: &str) -> Result<Trial> {
+        let (sampler, parameters) = (self.sampler(sampler).await?, self.parameters(sampler));
+        let mut tasks = tokio::task::JoinSet::new();
+        for prompt in &self.prompts {
+            let builder = self
+                .model
+                .complete(Prompt::Tokens(prompt.clone()))
+                .max_tokens(self.arguments.generation_tokens)
+                .ignore_eos(true)
+                .seed(self.arguments.seed)
+                .sampler(sampler.clone())
+                .sampler_params(parameters.clone());
+            tasks.spawn(async move { builder.start().await?.finish().await });
+        }
+        let mut reports = Vec::new();
+        while let Some(joined) = tasks.join_next().await {
+            let report = joined.map_err(|error| Failure::new(ErrorKind::Stopped, error))?;
+            reports.push(report?);
+        }
+        Ok(Trial::of(&reports))
+    }
+
+    /// The native chain is the one that the plan comes to, made once and not for each request.
+    async fn sampler(&self, name: &str) -> Result<Sampler> {
+        Ok(match name {
+            "native" => {
+                let chain = self.host.plan(DEFAULT_POLICY, &self.parameters(name)).await?;
+                Sampler::Native(chain.ok_or_else(|| {
+                    Failure::new(ErrorKind::InvalidComponent, format_args!("{DEFAULT_POLICY} gives no plan"))
+                })?)
+            }
+            "plan" => DEFAULT_POLICY.into(),
+            "step" => "classic".into(),
+            "read" => "mirostat".into(),
+            component => component.into(),
+        })
+    }
+
+    fn parameters(&self, sampler: &str) -> Map<String, Value> {
+        let parameters = match (&self.arguments.sampler_params, sampler) {
+            (Some(given), _) => return given.clone(),
+            (None, "plan") if self.arguments.sampler.iter().all(|name| name == "plan") => json!({"temperature": 0}),
+            (None, "native" | "plan" | "step") => {
+                json!({"repetition_penalty": 1.1, "min_p": 0.05, "temperature": 0.7})
+            }
+            (None, _) => json!({}),
+        };
+        parameters.as_object().cloned().unwrap_or_default()
+    }
+}
+
+/// One run of all requests.
+#[derive(Debug, Clone)]
+struct Trial {
+    prompt_tps: f64,
+    generation_tps: f64,
+    ttft_ms: f64,
+    /// Each a token.
+    device_reads: f64,
+    evals: f64,
+    boundary_calls: f64,
+    wasted_forwards: f64,
+    /// Of all ids: equal digests, equal ids.
+    digest: u64,
+}
+
+impl Trial {
+    fn of(reports: &[Report]) -> Self {
+        let slowest =
+            |time: fn(&Report) -> std::time::Duration| reports.iter().map(time).max().unwrap_or_default().as_secs_f64();
+        let sum = |count: fn(&Report) -> u64| reports.iter().map(count).sum::<u64>() as f64;
+        let tokens = sum(|report| report.usage.completion_tokens as u64);
+        let first = slowest(|report| report.time_to_first_token);
+        let rest = slowest(|report| report.duration.saturating_sub(report.time_to_first_token));
+        let mut ids: Vec<&[u32]> = reports.iter().map(|report| report.tokens.as_slice()).collect();
+        ids.sort_unstable();
+        Self {
+            prompt_tps: sum(|report| report.usage.prompt_tokens as u64) / first,
+            generation_tps: tokens / rest,
+            ttft_ms: first * 1000.0,
+            device_reads: sum(|report| report.cost.device_reads) / tokens,
+            evals: sum(|report| report.cost.evals) / tokens,
+            boundary_calls: sum(|report| report.cost.boundary_calls) / tokens,
+            wasted_forwards: sum(|report| report.cost.wasted_forwards) / tokens,
+            digest: fnv1a(ids.concat().iter().flat_map(|id| id.to_le_bytes())),
+        }
+    }
+
+    fn line(&self) -> String {
+        format!(
+            "prompt {:.1} tokens/s, generation {:.1} tokens/s, first token {:.1} ms",
+            self.prompt_tps, self.generation_tps, self.ttft_ms
+        )
+    }
+}
+
+/// A sampler's trials.
+struct Sampled {
+    name: String,
+    trials: Vec<Trial>,
+}
+
+impl Sampled {
+    fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), trials: Vec::new() }
+    }
+
+    fn median(&self, value: fn(&Trial) -> f64) -> f64 {
+        let values: Vec<f64> = self.trials.iter().map(value).collect();
+        statistics::median(&values).unwrap_or_default()
+    }
+
+    /// Of the ids of every trial; none where they differ from trial to trial.
+    fn digest(&self) -> Option<u64> {
+        let first = self.trials.first()?.digest;
+        self.trials.iter().all(|trial| trial.digest == first).then_some(first)
+    }
+
+    /// How this one's generation rate stands to another's, pair by pair.
+    fn ratio_to(&self, baseline: &Self) -> Option<MedianInterval> {
+        let pairs = self.trials.iter().zip(&baseline.trials);
+        let ratios: Vec<f64> = pairs.map(|(own, other)| own.generation_tps / other.generation_tps).collect();
+        statistics::median_interval(&ratios)
+    }
+
+    fn to_json(&self) -> Map<String, Value> {
+        let value = json!({
+            "sampler": self.name,
+            "prompt_tps": run::rounded(self.median(|trial| trial.prompt_tps)),
+            "generation_tps": run::rounded(self.median(|trial| trial.generation_tps)),
+            "ttft_ms": run::rounded(self.median(|trial| trial.ttft_ms)),
+            "device_reads": self.median(|trial| trial.device_reads),
+            "evals": self.median(|trial| trial.evals),
+            "boundary_calls": self.median(|trial| trial.boundary_calls),
+            "wasted_forwards": self.median(|trial| trial.wasted_forwards),
+            "digest": self.digest().map(|digest| format!("{digest:016x}")),
+        });
+        value.as_object().cloned().unwrap_or_default()
+    }
+}
+
+/// The whole result. Rates are medians over the trials.
+struct BenchReport<'a> {
+    arguments: &'a Arguments,
+    model: &'a Model,
+    results: &'a [Sampled],
+    peak: u64,
+}
+
+impl BenchReport<'_> {
+    /// One sampler: its figures at the top; several: a list of them, and how each stands to the first.
+    fn to_json(&self) -> Value {
+        let common = json!({
+            "model": self.model.name(),
+            "device": self.model.device(),
+            "prompt_tokens": self.arguments.prompt_tokens,
+            "generation_tokens": self.arguments.generation_tokens,
+            "concurrency": self.arguments.concurrency,
+            "trials": self.arguments.trials,
+            "peak_memory_bytes": self.peak,
+        });
+        let mut object = common.as_object().cloned().unwrap_or_default();
+        match self.results {
+            [only] => object.extend(only.to_json()),
+            all => {
+                object.insert(
+                    "samplers".to_owned(),
+                    all.iter().map(|sampled| Value::Object(sampled.to_json())).collect(),
+                );
+                let ratios = self.ratios().map(|(name, baseline, ratio)| {
+                    json!({
+                        "sampler": name, "baseline": baseline, "median": ratio.median,
+                        "low": ratio.low, "high": ratio.high, "confidence": ratio.confidence,
+                    })
+                });
+                object.insert("generation_tps_ratios".to_owned(), ratios.collect());
+            }
+        }
+        Value::Object(object)
+    }
+
+    fn ratios(&self) -> impl Iterator<Item = (&str, &str, MedianInterval)> {
+        let (baseline, others) =
+            self.results.split_first().map_or((None, &[][..]), |(first, rest)| (Some(first), rest));
+        others.iter().filter_map(move |other| {
+            let baseline = baseline?;
+            Some((other.name.as_str(), baseline.name.as_str(), other.ratio_to(baseline)?))
+        })
+    }
+
+    fn to_text(&self) -> String {
+        let mut text = String::new();
+        let mut line = |line: String| {
+            text.push_str(&line);
+            text.push('\n');
+        };
+        line(format!("{} on {}, peak memory {}", self.model.name(), self.model.device(), output::bytes(self.peak)));
+        line(format!(
+            "{:<16} {:>10} {:>10} {:>9} {:>7} {:>7} {:>7} {:>7}  {}",
+            "sampler", "prompt t/s", "decode t/s", "first ms", "reads", "evals", "calls", "wasted", "digest of ids"
+        ));
+        for sampled in self.results {
+            line(format!(
+                "{:<16} {:>10.1} {:>10.1} {:>9.1} {:>7.3} {:>7.3} {:>7.3} {:>7.3}  {}",
+                sampled.name,
+                sampled.median(|trial| trial.prompt_tps),
+                sampled.median(|trial| trial.generation_tps),
+                sampled.median(|trial| trial.ttft_ms),
+                sampled.median(|trial| trial.device_reads),
+                sampled.median(|trial| trial.evals),
+                sampled.median(|trial| trial.boundary_calls),
+                sampled.median(|trial| trial.wasted_forwards),
+                sampled.digest().map_or("differs from trial to trial".to_owned(), |digest| format!("{digest:016x}")),
+            ));
+        }
+        for (name, baseline, ratio) in self.ratios() {
+            line(format!(
+                "{name} / {baseline}, decode rate: median {:.4}, {:.1} % interval {:.4} to {:.4} ({} pairs)",
+                ratio.median,
+                ratio.confidence * 100.0,
+                ratio.low,
+                ratio.high,
+                self.arguments.trials
+            ));
+        }
+        text
+    }
+}
+
+/// SplitMix64 (Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators").
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, bound: u64) -> u32 {
+        // The bias of the remainder is below 2^-32 for any vocabulary.
+        u32::try_from(self.next() % bound.max(1)).unwrap_or_default()
+    }
+}
+
+/// FNV-1a, 64 bits (RFC draft-eastlake-fnv): the same on every platform and in every version.
+fn fnv1a(bytes: impl Iterator<Item = u8>) -> u64 {
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The algorithm's published vectors.
+    #[test]
+    fn digests_are_fnv1a() {
+        assert_eq!(fnv1a(b"".iter().copied()), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(fnv1a(b"a".iter().copied()), 0xaf63_dc4c_8601_ec8c);
+        assert_eq!(fnv1a(b"foobar".iter().copied()), 0x8594_4171_f739_67e8);
+    }
+
+    #[test]
+    fn prompts_depend_on_the_seed_alone() {
+        let ids = |seed| {
+            let mut random = Random(seed);
+            (0..8).map(|_| random.below(8192)).collect::<Vec<u32>>()
+        };
+        assert_eq!(ids(1), ids(1));
+        assert_ne!(ids(1), ids(2));
+        assert!(ids(3).iter().all(|id| *id < 8192));
+    }
+}

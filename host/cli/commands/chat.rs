@@ -1,0 +1,220 @@
+//! `wasmlx chat`: a conversation in the terminal.
+
+mod editor;
+mod slash;
+
+use std::io::IsTerminal as _;
+use std::path::Path;
+
+use serde_json::Value;
+use wasmlx::{Chat, ErrorKind, Model, SavedChat, Turn};
+
+use self::editor::{Input, LineEditor};
+use self::slash::{COMMANDS, Line, Slot};
+use super::run::{self, Loaded, Printer};
+use crate::GlobalOptions;
+use crate::failure::{Failure, Result};
+use crate::interrupt::{Interrupt, WhenIdle};
+use crate::options::{ComponentOptions, ModelOptions, SamplingOptions};
+use crate::output;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    model: ModelOptions,
+    /// A system prompt; none is added otherwise
+    #[arg(long, value_name = "TEXT")]
+    system: Option<String>,
+    /// The most tokens of one answer
+    #[arg(long, value_name = "N", default_value_t = 512)]
+    max_tokens: usize,
+    /// End answers at this string; may be given more than once
+    #[arg(long, value_name = "STRING")]
+    stop: Vec<String>,
+    #[command(flatten)]
+    sampling: SamplingOptions,
+    #[command(flatten)]
+    components: ComponentOptions,
+}
+
+pub(crate) async fn run(arguments: Arguments, global: &GlobalOptions) -> Result {
+    let interactive = std::io::stdin().is_terminal();
+    let when_idle = if interactive { WhenIdle::Ignore } else { WhenIdle::Quit };
+    let interrupt = Interrupt::listen(when_idle);
+    run::with_model(&arguments.model, global, &interrupt, async |loaded| {
+        let model = &loaded.model;
+        let chat = build(&arguments, model).await?;
+        if interactive && !global.quiet {
+            output::aside(format_args!(
+                "{} on {}. /help lists commands, Ctrl-C stops an answer, Ctrl-D quits.",
+                model.name(),
+                model.device()
+            ));
+        }
+        let screen = Screen { loaded, interrupt: &interrupt, quiet: global.quiet, json: global.json };
+        Session { chat, screen }.talk().await
+    })
+    .await
+}
+
+async fn build(arguments: &Arguments, model: &Model) -> Result<Chat> {
+    let mut builder = model
+        .chat()
+        .max_tokens(arguments.max_tokens)
+        .stops(arguments.stop.clone())
+        .sampler_params(arguments.sampling.parameters()?);
+    if let Some(system) = &arguments.system {
+        builder = builder.system(system);
+    }
+    if let Some(seed) = arguments.sampling.seed {
+        builder = builder.seed(seed);
+    }
+    Ok(arguments.components.apply(builder).build().await?)
+}
+
+/// A chat under way.
+struct Session<'a> {
+    chat: Chat,
+    screen: Screen<'a>,
+}
+
+impl Session<'_> {
+    async fn talk(mut self) -> Result {
+        let mut editor = LineEditor::open(self.screen.loaded.host.home().join("chat-history.txt"))?;
+        loop {
+            let (again, input) = editor.read().await?;
+            editor = again;
+            let line = match input {
+                Input::Line(line) if line.trim().is_empty() => continue,
+                Input::Line(line) => Line::parse(&line).map_err(Failure::Usage),
+                Input::Interrupted => continue,
+                Input::End => return Ok(()),
+            };
+            let outcome = match line {
+                Ok(Line::Quit) => return Ok(()),
+                Ok(line) => self.obey(line).await,
+                Err(failure) => Err(failure),
+            };
+            match outcome {
+                Ok(()) => {}
+                // The reader of the output is gone, so there is nobody to talk to.
+                Err(Failure::ReaderGone) => return Err(Failure::ReaderGone),
+                // Anything else ends what was asked for, not the chat.
+                Err(Failure::Usage(message)) => output::note(message),
+                Err(failure) => drop(failure.report()),
+            }
+        }
+    }
+
+    async fn obey(&mut self, line: Line) -> Result {
+        match line {
+            Line::Message(text) => {
+                let turn = self.chat.send(text).await?;
+                self.screen.show(turn).await
+            }
+            Line::Retry => {
+                let turn = self.chat.retry().await?;
+                self.screen.show(turn).await
+            }
+            Line::Help => {
+                for help in &COMMANDS {
+                    output::note(format_args!("{:<26} {}", format!("{} {}", help.name, help.arguments), help.does));
+                }
+                output::note("A line that ends in \\ goes on in the next. // at the beginning stands for one slash.");
+                Ok(())
+            }
+            Line::System(text) => {
+                self.chat.set_system(text);
+                Ok(())
+            }
+            Line::Swap(slot, component) => self.swap(slot, &component).await,
+            Line::Set(None) => {
+                output::note(format_args!("{:#}", self.chat.settings()));
+                Ok(())
+            }
+            Line::Set(Some((name, value))) => self.set(&name, value).await,
+            Line::Save(file) => self.save(Path::new(&file)).await,
+            Line::Load(file) => self.load(Path::new(&file)).await,
+            Line::Clear => Ok(self.chat.clear().await?),
+            Line::Quit => Ok(()),
+        }
+    }
+
+    async fn swap(&mut self, slot: Slot, component: &str) -> Result {
+        match slot {
+            Slot::Template => self.chat.swap_template(component).await?,
+            Slot::Sampler => self.chat.swap_sampler(component).await?,
+            Slot::Chat => self.chat.swap_chat(component).await?,
+        }
+        Ok(())
+    }
+
+    async fn set(&mut self, name: &str, value: Value) -> Result {
+        match name {
+            "max_tokens" => self.chat.set_max_tokens(count(name, &value)?),
+            "seed" => self.chat.set_seed(count(name, &value)? as u64),
+            _ => match name.strip_prefix("options.") {
+                Some(option) => self.chat.set_template_option(option, value).await?,
+                None => self.chat.set_sampler_param(name, value).await?,
+            },
+        }
+        Ok(())
+    }
+
+    async fn save(&mut self, path: &Path) -> Result {
+        let saved = self.chat.save().await?;
+        std::fs::write(path, saved.to_json())
+            .map_err(|error| Failure::new(ErrorKind::Io, format_args!("cannot write {}: {error}", path.display())))?;
+        if !self.screen.quiet {
+            output::aside(format_args!("{} messages saved to {}", self.chat.messages().len(), path.display()));
+        }
+        Ok(())
+    }
+
+    async fn load(&mut self, path: &Path) -> Result {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Failure::new(ErrorKind::Io, format_args!("cannot read {}: {error}", path.display())))?;
+        self.chat.load(&SavedChat::from_json(&text)?).await?;
+        if !self.screen.quiet {
+            output::aside(format_args!("{} messages loaded", self.chat.messages().len()));
+        }
+        Ok(())
+    }
+}
+
+/// Where answers are shown.
+struct Screen<'a> {
+    loaded: &'a Loaded,
+    interrupt: &'a Interrupt,
+    quiet: bool,
+    json: bool,
+}
+
+impl Screen<'_> {
+    /// Shows an answer as it comes. Ctrl-C stops it; what was said so far stays in the conversation.
+    async fn show(&self, mut turn: Turn<'_>) -> Result {
+        let mut printer = Printer::new(self.json);
+        let canceller = turn.canceller();
+        let guard = self.interrupt.guard(move || canceller.cancel());
+        let report = loop {
+            let Some(event) = turn.next().await else { return Err(run::unfinished()) };
+            let event = event.inspect_err(|_| drop(printer.finish()))?;
+            if let Some(report) = printer.event(event)? {
+                break report;
+            }
+        };
+        drop(guard);
+        printer.finish()?;
+        if self.json {
+            printer.json(&report, self.loaded).await?;
+        } else if !self.quiet {
+            output::aside(run::summary(&report));
+        }
+        Ok(())
+    }
+}
+
+fn count(name: &str, value: &Value) -> Result<usize> {
+    let count = value.as_u64().and_then(|count| usize::try_from(count).ok());
+    count.ok_or_else(|| Failure::Usage(format!("{name} is a whole number, not {value}")))
+}

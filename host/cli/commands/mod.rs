@@ -1,0 +1,52 @@
+//! The commands, one file each.
+
+mod bench;
+mod chat;
+mod completion;
+mod debug_report;
+mod doctor;
+mod run;
+mod template;
+mod test;
+
+use clap::Subcommand;
+
+use crate::GlobalOptions;
+use crate::failure::Result;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Answer one prompt, streamed
+    Run(run::Arguments),
+    /// Talk with a model, many turns
+    Chat(chat::Arguments),
+    /// Measure prefill and decode rates, time to first token, memory and the price of components
+    Bench(bench::Arguments),
+    /// Render conversations with a prompt template
+    #[command(subcommand)]
+    Template(template::Template),
+    /// Run a component's own cases; needs no model
+    Test(test::Arguments),
+    /// Say whether this machine is fit, and what to do where it is not
+    Doctor,
+    /// Print everything that a maintainer asks for, secrets left out
+    DebugReport,
+    /// Print a completion script for a shell
+    Completion(completion::Arguments),
+}
+
+impl Command {
+    /// Does it.
+    pub(crate) async fn run(self, global: &GlobalOptions) -> Result {
+        match self {
+            Self::Run(arguments) => run::run(arguments, global).await,
+            Self::Chat(arguments) => chat::run(arguments, global).await,
+            Self::Bench(arguments) => bench::run(arguments, global).await,
+            Self::Template(template) => template.run(global),
+            Self::Test(arguments) => test::run(&arguments, global).await,
+            Self::Doctor => doctor::run(global).await,
+            Self::DebugReport => debug_report::run(global).await,
+            Self::Completion(arguments) => completion::run(&arguments),
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! `wasmlx run`: one answer.
+
+use std::io::{IsTerminal as _, Read as _};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use wasmlx::{CancelToken, ErrorKind, Event, FinishReason, Host, LoadOptions, Model, Prompt, Report};
+
+use crate::GlobalOptions;
+use crate::failure::{Failure, Result};
+use crate::interrupt::{Interrupt, WhenIdle};
+use crate::options::{ComponentOptions, ModelOptions, SamplingOptions};
+use crate::output::{self, Output, ProgressLine};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The prompt; left out, it is read from stdin
+    prompt: Option<String>,
+    #[command(flatten)]
+    model: ModelOptions,
+    /// A system prompt; none is added otherwise
+    #[arg(long, value_name = "TEXT")]
+    system: Option<String>,
+    /// The most tokens to generate
+    #[arg(long, value_name = "N", default_value_t = 512)]
+    max_tokens: usize,
+    /// End the answer at this string; may be given more than once
+    #[arg(long, value_name = "STRING")]
+    stop: Vec<String>,
+    #[command(flatten)]
+    sampling: SamplingOptions,
+    #[command(flatten)]
+    components: ComponentOptions,
+    /// Go on with the prompt as it stands: no chat template, markers in it become the tokens they name
+    #[arg(long, conflicts_with_all = ["system", "template", "chat"])]
+    raw: bool,
+    /// Go on with these token ids, 1,2,3; needs no tokenizer
+    #[arg(long, value_name = "IDS", value_delimiter = ',', conflicts_with_all = ["prompt", "raw", "system", "template", "chat"])]
+    prompt_tokens: Option<Vec<u32>>,
+    /// Go on past the tokens that end an answer
+    #[arg(long)]
+    ignore_eos: bool,
+    /// With --json: the log-probabilities of each token and of the K best in its place
+    #[arg(long, value_name = "K", requires = "json", value_parser = clap::value_parser!(u32).range(0..=100))]
+    logprobs: Option<u32>,
+}
+
+pub(crate) async fn run(arguments: Arguments, global: &GlobalOptions) -> Result {
+    let interrupt = Interrupt::listen(WhenIdle::Quit);
+    let prompt = match &arguments.prompt_tokens {
+        Some(ids) if ids.is_empty() => return Err(Failure::Usage("--prompt-tokens: no ids".to_owned())),
+        Some(ids) => Prompt::Tokens(ids.clone()),
+        None => Prompt::Text(prompt_text(arguments.prompt.clone())?),
+    };
+    with_model(&arguments.model, global, &interrupt, async |loaded| {
+        let mut printer = Printer::new(global.json);
+        let report = match prompt {
+            Prompt::Text(text) if !arguments.raw => {
+                answer(&arguments, &loaded.model, &text, &interrupt, &mut printer).await
+            }
+            prompt => complete(&arguments, &loaded.model, prompt, &interrupt, &mut printer).await,
+        };
+        // What was printed before an error ends its line too.
+        let finished = printer.finish();
+        let report = report?;
+        finished?;
+        if global.json {
+            printer.json(&report, loaded).await?;
+        } else if !global.quiet {
+            output::aside(summary(&report));
+        }
+        match report.finish_reason {
+            FinishReason::Cancelled => Err(Failure::Reported),
+            _ => Ok(()),
+        }
+    })
+    .await
+}
+
+/// A model that was loaded for a command.
+pub(crate) struct Loaded {
+    pub(crate) host: Host,
+    pub(crate) model: Model,
+    pub(crate) load_time: Duration,
+}
+
+/// Loads the model that the options name, with a line of progress where that takes long, and does a command's work.
+/// The device comes to rest before this returns: MLX aborts a process that ends while it computes.
+pub(crate) async fn with_model(
+    options: &ModelOptions,
+    global: &GlobalOptions,
+    interrupt: &Interrupt,
+    work: impl AsyncFnOnce(&Loaded) -> Result,
+) -> Result {
+    let host = Host::builder().device(options.device.into()).build()?;
+    let started = Instant::now();
+    let result = match load(&host, options, global, interrupt).await {
+        Ok(model) => work(&Loaded { host: host.clone(), model, load_time: started.elapsed() }).await,
+        Err(failure) => Err(failure),
+    };
+    host.stop().await;
+    result
+}
+
+async fn load(host: &Host, options: &ModelOptions, global: &GlobalOptions, interrupt: &Interrupt) -> Result<Model> {
+    let cancel = CancelToken::new();
+    let token = cancel.clone();
+    let _guard = interrupt.guard(move || token.cancel());
+    let mut line = ProgressLine::new(!global.quiet && !global.json);
+    let load = LoadOptions::new().dtype(options.dtype.into()).cancel(cancel).progress(move |progress| {
+        line.update(format_args!(
+            "loading {} of {}",
+            output::bytes(progress.bytes_done),
+            output::bytes(progress.bytes_total)
+        ));
+    });
+    Ok(host.load_with(options.model.as_deref(), load).await?)
+}
+
+/// One turn of a chat.
+async fn answer(
+    arguments: &Arguments,
+    model: &Model,
+    prompt: &str,
+    interrupt: &Interrupt,
+    printer: &mut Printer,
+) -> Result<Report> {
+    let mut builder = model
+        .chat()
+        .max_tokens(arguments.max_tokens)
+        .stops(arguments.stop.clone())
+        .ignore_eos(arguments.ignore_eos)
+        .sampler_params(arguments.sampling.parameters()?);
+    if let Some(system) = &arguments.system {
+        builder = builder.system(system);
+    }
+    if let Some(seed) = arguments.sampling.seed {
+        builder = builder.seed(seed);
+    }
+    if let Some(top) = arguments.logprobs {
+        builder = builder.logprobs(top);
+    }
+    let mut chat = arguments.components.apply(builder).build().await?;
+    let mut turn = chat.send(prompt).await?;
+    let canceller = turn.canceller();
+    let _guard = interrupt.guard(move || canceller.cancel());
+    while let Some(event) = turn.next().await {
+        if let Some(report) = printer.event(event?)? {
+            return Ok(report);
+        }
+    }
+    Err(unfinished())
+}
+
+/// The prompt as it stands, gone on with.
+async fn complete(
+    arguments: &Arguments,
+    model: &Model,
+    prompt: Prompt,
+    interrupt: &Interrupt,
+    printer: &mut Printer,
+) -> Result<Report> {
+    let mut builder = model
+        .complete(prompt)
+        .max_tokens(arguments.max_tokens)
+        .stops(arguments.stop.clone())
+        .ignore_eos(arguments.ignore_eos)
+        .sampler_params(arguments.sampling.parameters()?);
+    if let Some(sampler) = &arguments.components.sampler {
+        builder = builder.sampler(sampler.as_str());
+    }
+    if let Some(seed) = arguments.sampling.seed {
+        builder = builder.seed(seed);
+    }
+    if let Some(top) = arguments.logprobs {
+        builder = builder.logprobs(top);
+    }
+    let mut completion = builder.start().await?;
+    let canceller = completion.canceller();
+    let _guard = interrupt.guard(move || canceller.cancel());
+    while let Some(event) = completion.next().await {
+        if let Some(report) = printer.event(event?)? {
+            return Ok(report);
+        }
+    }
+    Err(unfinished())
+}
+
+/// A turn's last event is its report; without one the chat component broke its contract.
+pub(crate) fn unfinished() -> Failure {
+    Failure::new(ErrorKind::ComponentFailed, "the answer ended without saying why")
+}
+
+fn prompt_text(argument: Option<String>) -> Result<String> {
+    if let Some(prompt) = argument {
+        return Ok(prompt);
+    }
+    let mut stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        return Err(Failure::Usage("no prompt: give one as an argument or on stdin".to_owned()));
+    }
+    let mut prompt = String::new();
+    stdin.read_to_string(&mut prompt).map_err(|error| {
+        Failure::new(ErrorKind::InvalidInput, format_args!("cannot read the prompt from stdin: {error}"))
+    })?;
+    // `echo` and editors end a text with a newline that nobody means.
+    let end = prompt.trim_end_matches(['\n', '\r']).len();
+    prompt.truncate(end);
+    if prompt.is_empty() {
+        return Err(Failure::Usage("no prompt: stdin is empty".to_owned()));
+    }
+    Ok(prompt)
+}
+
+/// Shows an answer as it comes, or collects it for a JSON object.
+pub(crate) struct Printer {
+    output: Output,
+    collect: bool,
+    collected: String,
+    /// What was written last, so that a switch between reasoning and answer starts a new line, and the end does.
+    last: Written,
+}
+
+#[derive(PartialEq, Eq)]
+enum Written {
+    Nothing,
+    Reasoning,
+    Line,
+    Content,
+}
+
+impl Printer {
+    pub(crate) fn new(collect: bool) -> Self {
+        Self { output: Output::new(), collect, collected: String::new(), last: Written::Nothing }
+    }
+
+    /// Takes in an event; gives back the report that ends the answer.
+    pub(crate) fn event(&mut self, event: Event) -> Result<Option<Report>> {
+        match event {
+            Event::Content(text) => self.content(&text)?,
+            Event::Reasoning(text) => self.reasoning(&text)?,
+            Event::ToolCall(call) => self.side_line(&format!("{}({})", call.name, call.arguments))?,
+            Event::ToolResult { result, .. } => self.side_line(&format!("-> {result}"))?,
+            Event::Finished(report) => return Ok(Some(report)),
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    fn content(&mut self, text: &str) -> Result {
+        if self.collect {
+            self.collected.push_str(text);
+            return Ok(());
+        }
+        if text.is_empty() {
+            return Ok(());
+        }
+        if self.last == Written::Reasoning {
+            self.output.text("\n\n")?;
+        }
+        self.last = if text.ends_with('\n') { Written::Line } else { Written::Content };
+        self.output.text(text)?;
+        self.output.flush()
+    }
+
+    /// Reasoning is shown to people and left out of files and pipes.
+    fn reasoning(&mut self, text: &str) -> Result {
+        if self.collect || !std::io::stdout().is_terminal() {
+            return Ok(());
+        }
+        self.last = Written::Reasoning;
+        self.output.styled(output::DIM, text)?;
+        self.output.flush()
+    }
+
+    fn side_line(&mut self, line: &str) -> Result {
+        if self.collect {
+            return Ok(());
+        }
+        self.finish()?;
+        output::aside(line);
+        Ok(())
+    }
+
+    /// Prints what was collected, as one object.
+    pub(crate) async fn json(&mut self, report: &Report, loaded: &Loaded) -> Result {
+        let peak = loaded.model.memory().await?.peak_bytes;
+        let text = std::mem::take(&mut self.collected);
+        self.output.json(&json_report(&text, report, loaded.load_time, peak, &loaded.model.device()))
+    }
+
+    /// Ends the last line.
+    pub(crate) fn finish(&mut self) -> Result {
+        if matches!(self.last, Written::Content | Written::Reasoning) {
+            self.output.text("\n")?;
+        }
+        self.last = Written::Nothing;
+        self.output.flush()
+    }
+}
+
+/// The line after an answer: tokens, rate, time.
+pub(crate) fn summary(report: &Report) -> String {
+    let cancelled = if report.finish_reason == FinishReason::Cancelled { "cancelled: " } else { "" };
+    format!(
+        "{cancelled}{} tokens, {:.1} tokens/s, {:.2} s",
+        report.usage.completion_tokens,
+        report.generation_tps(),
+        report.duration.as_secs_f64()
+    )
+}
+
+/// An answer, by the names that scripts rely on.
+fn json_report(text: &str, report: &Report, load_time: Duration, peak_memory_bytes: u64, device: &str) -> Value {
+    let mut object = json!({
+        "text": text,
+        "tokens": report.tokens,
+        "finish_reason": report.finish_reason.as_str(),
+        "prompt_tokens": report.usage.prompt_tokens,
+        "completion_tokens": report.usage.completion_tokens,
+        "load_ms": milliseconds(load_time),
+        "ttft_ms": milliseconds(report.time_to_first_token),
+        "duration_ms": milliseconds(report.duration),
+        "prompt_tps": rounded(report.prompt_tps()),
+        "generation_tps": rounded(report.generation_tps()),
+        "peak_memory_bytes": peak_memory_bytes,
+        "device": device,
+    });
+    if let (Some(logprobs), Value::Object(object)) = (&report.logprobs, &mut object) {
+        // One a token; null for a token that was forced without the model being asked.
+        let entries = report.tokens.iter().zip(logprobs).map(|(token, entry)| {
+            let entry = entry.as_ref()?;
+            let top: Vec<Value> =
+                entry.top.iter().map(|(token, logprob)| json!({"token": token, "logprob": logprob})).collect();
+            Some(json!({"token": token, "logprob": entry.logprob, "top": top}))
+        });
+        object.insert("logprobs".to_owned(), entries.map(Option::unwrap_or_default).collect());
+    }
+    object
+}
+
+/// With three decimals, microseconds.
+pub(crate) fn milliseconds(duration: Duration) -> f64 {
+    rounded(duration.as_secs_f64() * 1000.0)
+}
+
+pub(crate) fn rounded(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}

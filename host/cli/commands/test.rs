@@ -1,0 +1,79 @@
+//! `wasmlx test`: a component's own cases, with no model.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use wasmlx::{CaseOutcome, Host};
+
+use crate::GlobalOptions;
+use crate::failure::{Failure, Result};
+use crate::guest::Guest;
+use crate::output::{self, Output};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// A component's folder, with its cases in `cases/*.json`, or its .wasm file, with `cases/` beside it
+    path: PathBuf,
+}
+
+pub(crate) async fn run(arguments: &Arguments, global: &GlobalOptions) -> Result {
+    let host = Host::builder().build()?;
+    let guest = Guest::find(&arguments.path)?;
+    let report = host.test_component(guest.component, guest.cases).await?;
+    let failed = report.failed();
+    let mut output = Output::new();
+    if global.json {
+        let cases: Vec<Value> = report
+            .cases
+            .iter()
+            .map(|case| match &case.outcome {
+                CaseOutcome::Passed => json!({"file": case.file, "case": case.name, "passed": true}),
+                CaseOutcome::Failed { expected, got } => {
+                    json!({"file": case.file, "case": case.name, "passed": false, "expected": expected, "got": got})
+                }
+            })
+            .collect();
+        output.json(&json!({
+            "component": report.component, "kind": report.kind,
+            "passed": report.passed(), "failed": failed, "cases": cases,
+        }))?;
+    } else {
+        if !global.quiet {
+            output.line(format_args!("{} ({})", report.component, report.kind))?;
+        }
+        for case in &report.cases {
+            match &case.outcome {
+                CaseOutcome::Passed if global.verbose > 0 => {
+                    output.line(format_args!("  ok      {}: {}", case.file, case.name))?;
+                }
+                CaseOutcome::Passed => {}
+                CaseOutcome::Failed { expected, got } => {
+                    output.styled(output::BOLD, &format!("  FAILED  {}: {}\n", case.file, case.name))?;
+                    side_by_side(&mut output, expected, got)?;
+                }
+            }
+        }
+        output.line(format_args!("{} passed, {failed} failed", report.passed()))?;
+        output.flush()?;
+    }
+    if failed == 0 { Ok(()) } else { Err(Failure::Reported) }
+}
+
+/// Line under line, with a mark where the two differ.
+fn side_by_side(output: &mut Output, expected: &str, got: &str) -> Result {
+    let (mut expected, mut got) = (expected.lines(), got.lines());
+    loop {
+        match (expected.next(), got.next()) {
+            (None, None) => return Ok(()),
+            (Some(same), Some(other)) if same == other => output.line(format_args!("            {same}"))?,
+            (wanted, came) => {
+                if let Some(wanted) = wanted {
+                    output.line(format_args!("  expected  {wanted}"))?;
+                }
+                if let Some(came) = came {
+                    output.line(format_args!("  got       {came}"))?;
+                }
+            }
+        }
+    }
+}

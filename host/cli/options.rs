@@ -1,0 +1,175 @@
+//! Options that several commands share: which model, which components, how to sample.
+
+use clap::{Args, ValueEnum};
+use serde_json::{Map, Value};
+use wasmlx::{ChatBuilder, Device, Dtype};
+
+use crate::failure::{Failure, Result};
+
+/// Which model, and where it runs.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Model")]
+pub(crate) struct ModelOptions {
+    /// A name in the store, a Hugging Face id in the store, or a folder; left out, the built-in model
+    #[arg(short, long)]
+    pub(crate) model: Option<String>,
+    /// How weights are held in memory; auto: float32 on a CPU, elsewhere as stored
+    #[arg(long, value_enum, default_value_t = DtypeName::Auto)]
+    pub(crate) dtype: DtypeName,
+    /// Where to compute; auto: the GPU if there is one that works
+    #[arg(long, value_enum, default_value_t = DeviceName::Auto)]
+    pub(crate) device: DeviceName,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DtypeName {
+    Auto,
+    Float32,
+    Bfloat16,
+    Float16,
+}
+
+impl From<DtypeName> for Dtype {
+    fn from(name: DtypeName) -> Self {
+        match name {
+            DtypeName::Auto => Self::Auto,
+            DtypeName::Float32 => Self::Float32,
+            DtypeName::Bfloat16 => Self::Bfloat16,
+            DtypeName::Float16 => Self::Float16,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DeviceName {
+    Auto,
+    Cpu,
+    Gpu,
+}
+
+impl From<DeviceName> for Device {
+    fn from(name: DeviceName) -> Self {
+        match name {
+            DeviceName::Auto => Self::Auto,
+            DeviceName::Cpu => Self::Cpu,
+            DeviceName::Gpu => Self::Gpu,
+        }
+    }
+}
+
+/// How the next token is chosen.
+#[derive(Debug, Clone, Default, Args)]
+#[command(
+    next_help_heading = "Sampling (defaults: the model's generation_config.json, else temperature 0.7, top-p 0.9)"
+)]
+pub(crate) struct SamplingOptions {
+    /// 0 takes the best token each time; higher is more varied
+    #[arg(long, value_name = "T")]
+    pub(crate) temperature: Option<f32>,
+    /// Keep the fewest tokens whose probabilities add up to more than P
+    #[arg(long, value_name = "P")]
+    pub(crate) top_p: Option<f32>,
+    /// Keep the K best tokens; 0 keeps all
+    #[arg(long, value_name = "K")]
+    pub(crate) top_k: Option<u32>,
+    /// Keep tokens at least P times as likely as the best
+    #[arg(long, value_name = "P")]
+    pub(crate) min_p: Option<f32>,
+    /// The same seed gives the same answer
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// More parameters for the sampling policy, a JSON object
+    #[arg(long, value_name = "JSON", value_parser = json_object)]
+    pub(crate) sampler_params: Option<Map<String, Value>>,
+}
+
+impl SamplingOptions {
+    /// The parameters that the user gave, by the names that policies know. Those of `--sampler-params` lose to the
+    /// options of their own.
+    pub(crate) fn parameters(&self) -> Result<Map<String, Value>> {
+        let mut parameters = self.sampler_params.clone().unwrap_or_default();
+        let floats = [("temperature", self.temperature), ("top_p", self.top_p), ("min_p", self.min_p)];
+        for (name, value) in floats {
+            let Some(value) = value else { continue };
+            // Through the shortest decimal that means the same float32, so that 0.7 stays 0.7.
+            let number = value.to_string().parse::<f64>().ok().and_then(serde_json::Number::from_f64);
+            let number =
+                number.ok_or_else(|| Failure::Usage(format!("--{}: {value} is no number", name.replace('_', "-"))))?;
+            parameters.insert(name.to_owned(), Value::Number(number));
+        }
+        if let Some(top_k) = self.top_k {
+            parameters.insert("top_k".to_owned(), top_k.into());
+        }
+        Ok(parameters)
+    }
+}
+
+/// Which components do the work.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Components (a file, a folder, or a name)")]
+pub(crate) struct ComponentOptions {
+    /// Writes the prompt; left out: the model's own chat template, else ChatML
+    #[arg(long, value_name = "COMPONENT")]
+    pub(crate) template: Option<String>,
+    /// Chooses the tokens; left out: default-policy. One that is named gets the parameters given here and no others
+    #[arg(long, value_name = "COMPONENT")]
+    pub(crate) sampler: Option<String>,
+    /// Runs the conversation; left out: chat
+    #[arg(long, value_name = "COMPONENT")]
+    pub(crate) chat: Option<String>,
+}
+
+impl ComponentOptions {
+    /// Puts the components that were named into their slots.
+    pub(crate) fn apply(&self, mut builder: ChatBuilder) -> ChatBuilder {
+        if let Some(template) = &self.template {
+            builder = builder.template(template.as_str());
+        }
+        if let Some(sampler) = &self.sampler {
+            builder = builder.sampler(sampler.as_str());
+        }
+        if let Some(chat) = &self.chat {
+            builder = builder.chat_component(chat.as_str());
+        }
+        builder
+    }
+}
+
+/// A JSON object from the command line.
+pub(crate) fn json_object(text: &str) -> std::result::Result<Map<String, Value>, String> {
+    match serde_json::from_str(text) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(other) => Err(format!("a JSON object is needed, this is {other}")),
+        Err(error) => Err(format!("not JSON: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_of_their_own_win_over_sampler_params() {
+        let options = SamplingOptions {
+            temperature: Some(0.7),
+            top_k: Some(30),
+            sampler_params: Some(json_object(r#"{"temperature": 2, "tau": 5}"#).unwrap()),
+            ..SamplingOptions::default()
+        };
+        let parameters = Value::Object(options.parameters().unwrap());
+        assert_eq!(parameters, serde_json::json!({"temperature": 0.7, "tau": 5, "top_k": 30}));
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused() {
+        let options = SamplingOptions { temperature: Some(f32::NAN), ..SamplingOptions::default() };
+        assert!(matches!(options.parameters(), Err(Failure::Usage(_))));
+    }
+
+    #[test]
+    fn only_objects_are_parameters() {
+        assert!(json_object("[1]").is_err());
+        assert!(json_object("{").is_err());
+        assert!(json_object("{}").is_ok());
+    }
+}

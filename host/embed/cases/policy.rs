@@ -1,0 +1,208 @@
+//! Cases of sampling policies: what they plan, and what they choose step by step.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use wasmlx_components::{Component, PolicyComponent, Vocabulary};
+use wasmlx_engine::{Chain, ChainPenalties, Choice, StepInfo};
+
+use super::scores::{WatchedLogits, WatchedToken};
+use super::{Case, CaseOutcome, field, lines};
+
+/// How far a probability may be from the one in the case, which is written with few digits.
+const TOLERANCE: f32 = 1e-4;
+
+pub(super) fn run(component: &Component, case: &Case) -> Result<CaseOutcome, String> {
+    let policy = PolicyComponent::new(component).map_err(|error| error.to_string())?;
+    let params = Value::Object(field(case, "params")?.unwrap_or_default()).to_string();
+    if case.contains_key("steps") {
+        return steps(&policy, &params, case);
+    }
+    let planned = policy.plan(&params, &Vocabulary::default()).map_err(|error| error.to_string());
+    if let Some(part) = field::<String>(case, "error")? {
+        return Ok(CaseOutcome::of_error(&part, planned.map(|plan| plan_text(plan.as_ref()))));
+    }
+    if !case.contains_key("plan") {
+        return Err("it has neither `plan` nor `error` nor `steps`".to_owned());
+    }
+    let expected = field::<Option<Vec<Op>>>(case, "plan")?.flatten().map(|ops| chain(&ops));
+    let got = match planned {
+        Ok(plan) => plan_text(plan.as_ref()),
+        Err(error) => format!("error: {error}"),
+    };
+    Ok(CaseOutcome::of(plan_text(expected.as_ref()), got))
+}
+
+/// A step of a plan, by the names of the WIT with underscores.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum Op {
+    Bias(Vec<(u32, f32)>),
+    Penalties { repetition: f32, presence: f32, frequency: f32, window: u32 },
+    TopP(f32),
+    MinP { p: f32, min_keep: u32 },
+    Xtc { probability: f32, threshold: f32 },
+    TopK(u32),
+    Temperature(f32),
+    Seed(u64),
+}
+
+/// The chain that a plan means.
+fn chain(ops: &[Op]) -> Chain {
+    let mut chain = Chain { temperature: 1.0, ..Chain::default() };
+    for op in ops {
+        match op {
+            Op::Bias(bias) => chain.bias.clone_from(bias),
+            Op::Penalties { repetition, presence, frequency, window } => {
+                chain.penalties = Some(ChainPenalties {
+                    repetition: *repetition,
+                    presence: *presence,
+                    frequency: *frequency,
+                    window: *window,
+                });
+            }
+            Op::TopP(p) => chain.top_p = Some(*p),
+            Op::MinP { p, min_keep } => chain.min_p = Some((*p, *min_keep)),
+            Op::Xtc { probability, threshold } => chain.xtc = Some((*probability, *threshold)),
+            Op::TopK(k) => chain.top_k = Some(*k),
+            Op::Temperature(temperature) => chain.temperature = *temperature,
+            Op::Seed(seed) => chain.seed = Some(*seed),
+        }
+    }
+    chain
+}
+
+/// A plan an operation a line, in the order in which the host runs them.
+fn plan_text(chain: Option<&Chain>) -> String {
+    let Some(chain) = chain else { return "no plan".to_owned() };
+    let mut ops = Vec::new();
+    if !chain.bias.is_empty() {
+        ops.push(Op::Bias(chain.bias.clone()));
+    }
+    ops.extend(chain.penalties.map(|penalties| {
+        let ChainPenalties { repetition, presence, frequency, window } = penalties;
+        Op::Penalties { repetition, presence, frequency, window }
+    }));
+    ops.extend(chain.top_p.map(Op::TopP));
+    ops.extend(chain.min_p.map(|(p, min_keep)| Op::MinP { p, min_keep }));
+    ops.extend(chain.xtc.map(|(probability, threshold)| Op::Xtc { probability, threshold }));
+    ops.extend(chain.top_k.map(Op::TopK));
+    ops.push(Op::Temperature(chain.temperature));
+    ops.extend(chain.seed.map(Op::Seed));
+    let lines: Vec<String> = ops.iter().map(|op| serde_json::to_string(op).unwrap_or_default()).collect();
+    lines.join("\n")
+}
+
+/// One step of a case.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Step {
+    new: Vec<u32>,
+    logits: Vec<f32>,
+    expect: Value,
+}
+
+fn steps(policy: &PolicyComponent, params: &str, case: &Case) -> Result<CaseOutcome, String> {
+    let steps: Vec<Step> = field(case, "steps")?.unwrap_or_default();
+    let seed = field(case, "seed")?.unwrap_or(0);
+    let reads: Option<u32> = field(case, "reads")?;
+    let size = steps.iter().map(|step| step.logits.len()).max().unwrap_or(0);
+    let vocabulary = Vocabulary { size: u32::try_from(size).unwrap_or(u32::MAX), ..Vocabulary::default() };
+    let mut live = match policy.instantiate(params, None, &vocabulary) {
+        Ok(live) => live,
+        // A policy that cannot be made fails at its first step, as far as a case can tell.
+        Err(error) => {
+            let first = steps.first().ok_or("it has no steps")?;
+            return compare(1, &first.expect, &Err(error.to_string()));
+        }
+    };
+    let (mut position, mut generated) = (0, 0);
+    for (number, step) in (1..).zip(&steps) {
+        let new = u32::try_from(step.new.len()).unwrap_or(u32::MAX);
+        position += new;
+        generated = if number == 1 { 0 } else { generated + new };
+        let logits = WatchedLogits::new(step.logits.clone()).map_err(|error| error.to_string())?;
+        let counted = logits.reads();
+        let info = StepInfo { position, generated, new: &step.new, seed };
+        let chosen = live.step(&info, Box::new(logits)).map_err(|error| error.to_string());
+        let outcome = compare(number, &step.expect, &chosen)?;
+        if outcome != CaseOutcome::Passed {
+            return Ok(outcome);
+        }
+        let counted = counted.load(Ordering::Relaxed);
+        if let Some(reads) = reads
+            && reads != counted
+        {
+            let told = |reads| format!("step {number}: {reads} reads");
+            return Ok(CaseOutcome::Failed { expected: told(reads), got: told(counted) });
+        }
+    }
+    Ok(CaseOutcome::Passed)
+}
+
+/// Compares a choice with what a step expects.
+fn compare(number: usize, expect: &Value, chosen: &Result<Choice, String>) -> Result<CaseOutcome, String> {
+    let failed = || CaseOutcome::Failed {
+        expected: format!("step {number}: {}", lines(expect)),
+        got: format!("step {number}: {}", lines(&choice_json(chosen))),
+    };
+    let (name, value) = match expect {
+        Value::String(name) => (name.as_str(), &Value::Null),
+        Value::Object(object) => {
+            object.iter().next().map(|(name, value)| (name.as_str(), value)).ok_or("`expect` is empty")?
+        }
+        _ => return Err("`expect` must be an object or a word".to_owned()),
+    };
+    let wrong = |error: serde_json::Error| format!("`expect`: `{name}`: {error}");
+    let holds = match (name, chosen) {
+        ("error", Err(error)) => value.as_str().is_some_and(|part| error.contains(part)),
+        ("stop", Ok(Choice::Stop)) => true,
+        ("token", Ok(Choice::Token(token))) => token.read().is_ok_and(|id| Some(u64::from(id)) == value.as_u64()),
+        ("forced", Ok(Choice::Forced(tokens))) => *tokens == Vec::<u32>::deserialize(value).map_err(wrong)?,
+        ("backtrack", Ok(Choice::Backtrack(count, tokens))) => {
+            (*count, tokens.clone()) == <(usize, Vec<u32>)>::deserialize(value).map_err(wrong)?
+        }
+        ("distribution", Ok(Choice::Token(token))) => {
+            let expected = BTreeMap::<String, f32>::deserialize(value).map_err(wrong)?;
+            let drawn = WatchedToken::of(token.as_ref()).and_then(|token| token.distribution.as_ref());
+            drawn.is_some_and(|drawn| is_close(&expected, drawn))
+        }
+        ("error" | "stop" | "token" | "forced" | "backtrack" | "distribution", _) => false,
+        _ => return Err(format!("`expect` has `{name}`, which is not known")),
+    };
+    Ok(if holds { CaseOutcome::Passed } else { failed() })
+}
+
+/// Whether every token has the probability that is written, or none where none is.
+fn is_close(expected: &BTreeMap<String, f32>, drawn: &[f32]) -> bool {
+    let known = expected.keys().all(|id| id.parse::<usize>().is_ok_and(|id| id < drawn.len()));
+    let close = |(id, probability): (usize, &f32)| {
+        let wanted = expected.get(&id.to_string()).copied().unwrap_or(0.0);
+        (probability - wanted).abs() <= TOLERANCE
+    };
+    known && drawn.iter().enumerate().all(close)
+}
+
+/// A choice in the form that `expect` has.
+fn choice_json(chosen: &Result<Choice, String>) -> Value {
+    let object = |name: &str, value: Value| Value::Object(Map::from_iter([(name.to_owned(), value)]));
+    match chosen {
+        Err(error) => object("error", error.as_str().into()),
+        Ok(Choice::Stop) => "stop".into(),
+        Ok(Choice::Forced(tokens)) => object("forced", tokens.as_slice().into()),
+        Ok(Choice::Backtrack(count, tokens)) => object("backtrack", serde_json::json!([count, tokens])),
+        Ok(Choice::Token(token)) => {
+            match WatchedToken::of(token.as_ref()).and_then(|token| token.distribution.as_ref()) {
+                Some(drawn) => {
+                    let likely = drawn.iter().enumerate().filter(|(_, probability)| **probability > 0.0);
+                    let rounded = |probability: f32| Value::from((f64::from(probability) * 1e5).round() / 1e5);
+                    let written = likely.map(|(id, probability)| (id.to_string(), rounded(*probability)));
+                    object("distribution", Value::Object(written.collect()))
+                }
+                None => object("token", token.read().map_or(Value::Null, Value::from)),
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Finding components and loading them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use wasmlx_components::{BUILTIN_NAMES, Component, ComponentKind, Runtime, RuntimeOptions};
+
+use super::error::{Error, ErrorKind, Result};
+
+/// Which component: a name of those that come with the host, a `.wasm` file or a component's folder, or bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ComponentRef {
+    /// One that comes with the host: `jinja`, `chatml`, `llama3`, `default-policy`, `classic`, `mirostat`, `chat`.
+    BuiltIn(String),
+    /// A `.wasm` file, or a folder that holds one.
+    Path(PathBuf),
+    /// A component in memory.
+    Bytes {
+        /// What errors call it.
+        name: String,
+        /// The component.
+        bytes: Arc<[u8]>,
+    },
+}
+
+impl From<&str> for ComponentRef {
+    /// What a user types: a path is told from a name by a separator, a leading dot, or `.wasm` at its end.
+    fn from(text: &str) -> Self {
+        let is_path = text.contains(std::path::is_separator) || text.starts_with('.') || text.ends_with(".wasm");
+        if is_path { Self::Path(PathBuf::from(text)) } else { Self::BuiltIn(text.to_owned()) }
+    }
+}
+
+impl From<String> for ComponentRef {
+    fn from(text: String) -> Self {
+        Self::from(text.as_str())
+    }
+}
+
+impl From<&Path> for ComponentRef {
+    fn from(path: &Path) -> Self {
+        Self::Path(path.to_path_buf())
+    }
+}
+
+/// Loads components, on a runtime that is made at the first need.
+#[derive(Clone)]
+pub(crate) struct Components {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    cache: PathBuf,
+    runtime: OnceLock<Result<Runtime>>,
+}
+
+impl Components {
+    /// Compiled code is kept in `cache`.
+    pub(crate) fn new(cache: PathBuf) -> Self {
+        Self { shared: Arc::new(Shared { cache, runtime: OnceLock::new() }) }
+    }
+
+    /// Loads a component for a slot. Blocks: one that was never compiled takes a second or two a megabyte.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`], [`ErrorKind::InvalidComponent`].
+    pub(crate) fn load(&self, component: &ComponentRef, kind: ComponentKind) -> Result<Component> {
+        let loaded = self.load_any(component)?;
+        if loaded.kind() == kind {
+            return Ok(loaded);
+        }
+        Err(Error::new(
+            ErrorKind::InvalidComponent,
+            format_args!("{} is a {}; a {kind} is needed here", loaded.name(), loaded.kind()),
+        ))
+    }
+
+    /// Loads a component of whatever kind it is. Blocks as [`Components::load`] does.
+    pub(crate) fn load_any(&self, component: &ComponentRef) -> Result<Component> {
+        let runtime = self.runtime()?;
+        Ok(match component {
+            ComponentRef::BuiltIn(name) => runtime.builtin(name)?,
+            ComponentRef::Path(path) => runtime.load_file(&wasm_file(path)?)?,
+            ComponentRef::Bytes { name, bytes } => runtime.load(name, bytes)?,
+        })
+    }
+
+    /// The names of the components that come with the host, every one of them loaded to see that it can be.
+    pub(crate) fn check_built_in(&self) -> Result<Vec<&'static str>> {
+        for name in BUILTIN_NAMES {
+            self.load_any(&ComponentRef::BuiltIn(name.to_owned()))?;
+        }
+        Ok(BUILTIN_NAMES.to_vec())
+    }
+
+    fn runtime(&self) -> Result<&Runtime> {
+        let made = self.shared.runtime.get_or_init(|| {
+            let options = RuntimeOptions { cache_dir: Some(self.shared.cache.clone()), ..RuntimeOptions::default() };
+            Ok(Runtime::new(options)?)
+        });
+        made.as_ref().map_err(Clone::clone)
+    }
+}
+
+/// The file of a component: itself, or the one in its folder.
+pub(crate) fn wasm_file(path: &Path) -> Result<PathBuf> {
+    if !path.is_dir() {
+        return Ok(path.to_path_buf());
+    }
+    let entries = fs::read_dir(path).map_err(|error| Error::io("read", path, &error))?;
+    let mut files: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|file| file.extension().is_some_and(|extension| extension == "wasm"))
+        .collect();
+    match (files.pop(), files.is_empty()) {
+        (Some(file), true) => Ok(file),
+        (Some(_), false) => Err(Error::new(
+            ErrorKind::InvalidInput,
+            format_args!("{} holds several .wasm files; name one of them", path.display()),
+        )),
+        (None, _) => Err(Error::new(ErrorKind::NotFound, format_args!("{} holds no .wasm file", path.display()))
+            .with_hint("build the component first")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_told_from_names() {
+        assert_eq!(ComponentRef::from("jinja"), ComponentRef::BuiltIn("jinja".to_owned()));
+        for path in ["./jinja", "guests/jinja", "jinja.wasm", "../x", "."] {
+            assert_eq!(ComponentRef::from(path), ComponentRef::Path(PathBuf::from(path)));
+        }
+    }
+
+    #[test]
+    fn a_folder_has_one_file_or_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(wasm_file(folder.path()).unwrap_err().kind(), ErrorKind::NotFound);
+        let file = folder.path().join("a.wasm");
+        fs::write(&file, b"").unwrap();
+        assert_eq!(wasm_file(folder.path()).unwrap(), file);
+        fs::write(folder.path().join("b.wasm"), b"").unwrap();
+        assert_eq!(wasm_file(folder.path()).unwrap_err().kind(), ErrorKind::InvalidInput);
+    }
+}

@@ -1,0 +1,177 @@
+//! How the host fails: a kind to act on, a sentence to show, and where there is one, a way out.
+
+use std::fmt;
+
+use wasmlx_components::{ComponentError, ComponentErrorKind};
+use wasmlx_engine::{EngineError, EngineErrorKind};
+use wasmlx_store::{StoreError, StoreErrorKind};
+use wasmlx_text::{TextError, TextErrorKind};
+
+/// A result of this library.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// An error: [`kind`](Error::kind) for a program to act on, the message (what failed, and why) for a person, and a
+/// [`hint`](Error::hint) that says what to do where the host knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    hint: Option<String>,
+}
+
+/// What kind of failure it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The device that was asked for, its driver or its library is not usable here.
+    NotAvailable,
+    /// No such model, component or file.
+    NotFound,
+    /// The model was never loaded.
+    NotLoaded,
+    /// The model is loaded already, from another folder or with other options.
+    AlreadyLoaded,
+    /// The model was unloaded meanwhile.
+    Unloaded,
+    /// One thing at a time: a generation or a load is under way.
+    Busy,
+    /// The caller broke it off.
+    Cancelled,
+    /// The prompt and the answer do not fit the model's context.
+    ContextFull,
+    /// The caller's arguments are wrong.
+    InvalidInput,
+    /// A file of the model is missing, torn, or not what its name says.
+    InvalidModel,
+    /// The component is no component, or not of the world that its slot needs.
+    InvalidComponent,
+    /// The model or an option is not known to this version.
+    Unsupported,
+    /// The device, the host or a component's memory limit has no more to give.
+    OutOfMemory,
+    /// A component trapped, spent its time, or answered an error of its own.
+    ComponentFailed,
+    /// The device failed at its work.
+    DeviceFailed,
+    /// A file could not be read or written.
+    Io,
+    /// The host is shutting down.
+    Stopped,
+}
+
+impl Error {
+    /// An error of a kind with its sentence.
+    pub fn new(kind: ErrorKind, message: impl fmt::Display) -> Self {
+        Self { kind, message: message.to_string(), hint: None }
+    }
+
+    /// The same error with a way out.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl fmt::Display) -> Self {
+        self.hint = Some(hint.to_string());
+        self
+    }
+
+    /// What kind of failure it is.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// What to do about it, where the host knows.
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// A file at `path` could not be read or written: `what` says which of the two, and what for.
+    pub(crate) fn io(what: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
+        let kind = match error.kind() {
+            std::io::ErrorKind::NotFound => ErrorKind::NotFound,
+            _ => ErrorKind::Io,
+        };
+        Self::new(kind, format_args!("cannot {what} {}: {error}", path.display()))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<EngineError> for Error {
+    fn from(error: EngineError) -> Self {
+        use EngineErrorKind as Kind;
+        let kind = match error.kind() {
+            Kind::DeviceUnavailable => ErrorKind::NotAvailable,
+            Kind::NotFound => ErrorKind::NotFound,
+            Kind::NotLoaded => ErrorKind::NotLoaded,
+            Kind::AlreadyLoaded => ErrorKind::AlreadyLoaded,
+            Kind::Unloaded => ErrorKind::Unloaded,
+            Kind::Busy => ErrorKind::Busy,
+            Kind::Cancelled => ErrorKind::Cancelled,
+            Kind::ContextFull => ErrorKind::ContextFull,
+            Kind::InvalidInput | Kind::TextFailed => ErrorKind::InvalidInput,
+            Kind::InvalidModel => ErrorKind::InvalidModel,
+            Kind::Unsupported => ErrorKind::Unsupported,
+            Kind::OutOfMemory => ErrorKind::OutOfMemory,
+            Kind::PolicyFailed => ErrorKind::ComponentFailed,
+            Kind::Stopped => ErrorKind::Stopped,
+            _ => ErrorKind::DeviceFailed,
+        };
+        let error = Self::new(kind, error);
+        match kind {
+            ErrorKind::NotAvailable => error.with_hint("`wasmlx doctor` says what this machine has and lacks"),
+            ErrorKind::ContextFull => error.with_hint("shorten the conversation, or ask for fewer tokens"),
+            _ => error,
+        }
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        let kind = match error.kind() {
+            StoreErrorKind::NotFound => ErrorKind::NotFound,
+            StoreErrorKind::InvalidModel => ErrorKind::InvalidModel,
+            _ => ErrorKind::Io,
+        };
+        Self::new(kind, error)
+    }
+}
+
+impl From<TextError> for Error {
+    fn from(error: TextError) -> Self {
+        let kind = match error.kind() {
+            TextErrorKind::FileMissing | TextErrorKind::FileInvalid | TextErrorKind::FileTooLarge => {
+                ErrorKind::InvalidModel
+            }
+            TextErrorKind::Unsupported => ErrorKind::Unsupported,
+            _ => ErrorKind::InvalidInput,
+        };
+        Self::new(kind, error)
+    }
+}
+
+impl From<ComponentError> for Error {
+    fn from(error: ComponentError) -> Self {
+        use ComponentErrorKind as Kind;
+        let kind = match error.kind() {
+            Kind::NotAComponent
+            | Kind::UnsupportedVersion
+            | Kind::MissingExport
+            | Kind::WrongKind
+            | Kind::ImportDenied => ErrorKind::InvalidComponent,
+            Kind::InvalidInput => ErrorKind::InvalidInput,
+            Kind::NotFound => ErrorKind::NotFound,
+            Kind::Cancelled => ErrorKind::Cancelled,
+            Kind::ContextFull => ErrorKind::ContextFull,
+            Kind::OutOfMemory => ErrorKind::OutOfMemory,
+            Kind::ModelFailed => ErrorKind::DeviceFailed,
+            Kind::InvalidCache | Kind::Io => ErrorKind::Io,
+            Kind::Unavailable => ErrorKind::NotAvailable,
+            _ => ErrorKind::ComponentFailed,
+        };
+        Self::new(kind, error)
+    }
+}

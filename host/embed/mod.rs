@@ -1,0 +1,37 @@
+//! The embedding API: [`Host`] and what hangs on it. The crate's page tells how it fits together.
+
+mod blocking;
+mod cancel;
+mod cases;
+mod chat;
+mod chat_server;
+mod completion;
+mod components;
+mod error;
+mod event;
+mod generation_config;
+mod host;
+mod model;
+mod report;
+mod sampler;
+mod saved_chat;
+mod template;
+mod tool;
+
+pub use cancel::Canceller;
+pub use cases::{CaseOutcome, CaseResult, TestReport};
+pub use chat::{Chat, ChatBuilder, DEFAULT_CHAT, Turn};
+pub use completion::{Completion, CompletionBuilder, Prompt};
+pub use components::ComponentRef;
+pub use error::{Error, ErrorKind, Result};
+pub use event::Event;
+pub use host::{Device, Host, HostBuilder, LoadOptions};
+pub use model::Model;
+pub use report::{Cost, FinishReason, Report};
+pub use sampler::{DEFAULT_POLICY, Sampler};
+pub use saved_chat::SavedChat;
+pub use template::Template;
+pub use tool::{Tool, ToolResult};
+
+/// The most tokens of an answer where nobody says.
+pub const DEFAULT_MAX_TOKENS: usize = 512;

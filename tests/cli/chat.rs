@@ -1,0 +1,115 @@
+//! `wasmlx chat`, in a terminal and in a pipe.
+
+use rexpect::session::{PtySession, spawn_command};
+
+use crate::support::{run_with_input, wasmlx};
+
+const JAPAN: &str = "What is the capital of Japan?";
+const TOKYO: &str = "The capital of Japan is Tokyo.";
+
+/// Milliseconds that any answer may take. A busy machine is slow; a hang is worse.
+const PATIENCE: u64 = 60_000;
+
+/// A chat in a terminal of its own, at its first prompt, with a home of its own so that its history is its own.
+fn chat(home: &std::path::Path, arguments: &[&str]) -> PtySession {
+    let all: Vec<&str> = ["chat", "--color", "never", "--temperature", "0"].iter().chain(arguments).copied().collect();
+    let mut command = wasmlx(&all);
+    command.env("WASMLX_HOME", home).env("TERM", "xterm").stdin(std::process::Stdio::inherit());
+    let mut session = spawn_command(command, Some(PATIENCE)).expect("the program starts");
+    session.exp_string("/help lists commands").expect("a greeting");
+    session.exp_string("> ").expect("a prompt");
+    session
+}
+
+#[test]
+fn an_answer_streams_and_the_chat_goes_on() {
+    let home = tempfile::tempdir().unwrap();
+    let mut session = chat(home.path(), &[]);
+    session.send_line(JAPAN).unwrap();
+    session.exp_string(TOKYO).unwrap();
+    session.exp_string(" tokens/s").unwrap();
+    session.send_line("/retry").unwrap();
+    session.exp_string(TOKYO).unwrap();
+    session.send_line("/quit").unwrap();
+    session.exp_eof().unwrap();
+}
+
+#[test]
+fn lines_are_edited_completed_and_remembered() {
+    let home = tempfile::tempdir().unwrap();
+    let mut session = chat(home.path(), &[]);
+    // Left over the last two letters, and the right ones in.
+    session.send("What is the capital of Jan?").unwrap();
+    session.send("\x1b[D\x1b[D").unwrap();
+    session.send_line("pa").unwrap();
+    session.exp_string(TOKYO).unwrap();
+    session.exp_string("tokens/s").unwrap();
+    // A command completed by Tab.
+    session.send("/he\t").unwrap();
+    session.send_line("").unwrap();
+    session.exp_string("forget the conversation").unwrap();
+    session.send_control('d').unwrap();
+    session.exp_eof().unwrap();
+
+    // The arrow up, twice, brings the question back in another session.
+    let mut session = chat(home.path(), &[]);
+    session.send("\x1b[A\x1b[A").unwrap();
+    session.send_line("").unwrap();
+    session.exp_string(TOKYO).unwrap();
+    session.send_control('d').unwrap();
+    session.exp_eof().unwrap();
+}
+
+#[test]
+fn ctrl_c_stops_the_answer_and_not_the_program() {
+    let home = tempfile::tempdir().unwrap();
+    let mut session = chat(home.path(), &["--max-tokens", "900", "--temperature", "1.5"]);
+    session.send_line("Tell me a very long story about a fox.").unwrap();
+    session.exp_regex("[a-z]{3} [a-z]").unwrap();
+    session.send_control('c').unwrap();
+    session.exp_regex("tokens/s, [0-9.]+ s").unwrap();
+    // At the prompt it only clears the line.
+    session.send("half a line").unwrap();
+    session.send_control('c').unwrap();
+    session.send_line("/set temperature 0").unwrap();
+    session.send_line("/clear").unwrap();
+    session.send_line(JAPAN).unwrap();
+    session.exp_string(TOKYO).unwrap();
+    session.send_control('d').unwrap();
+    session.exp_eof().unwrap();
+}
+
+#[test]
+fn a_conversation_is_saved_and_gone_on_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("talk.json");
+    let file = file.to_str().unwrap();
+    let said = run_with_input(&["chat", "--temperature", "0"], &format!("{JAPAN}\n/save {file}\n")).ok();
+    assert!(said.stdout.contains(TOKYO), "{}", said.stdout);
+    assert!(said.stderr.contains("2 messages saved"), "{}", said.stderr);
+    let again = run_with_input(&["chat", "--temperature", "0"], &format!("/load {file}\n/retry\n")).ok();
+    assert!(again.stderr.contains("2 messages loaded"), "{}", again.stderr);
+    assert!(again.stdout.contains(TOKYO), "{}", again.stdout);
+}
+
+#[test]
+fn a_line_that_fails_does_not_end_the_chat() {
+    let lines = format!("/swap template nothing\n/load /nowhere/at/all\n/nonsense\n/set max_tokens many\n{JAPAN}\n");
+    let ran = run_with_input(&["chat", "--temperature", "0"], &lines).ok();
+    assert!(ran.stdout.contains(TOKYO), "{}", ran.stdout);
+    for told in ["nothing", "/nowhere/at/all", "no command /nonsense", "max_tokens is a whole number"] {
+        assert!(ran.stderr.contains(told), "{told} in {}", ran.stderr);
+    }
+}
+
+#[test]
+fn components_are_swapped_while_it_runs() {
+    let lines = format!("{JAPAN}\n/template chatml\n/sampler classic\n/set temperature 0\n/swap chat chat\n/retry\n");
+    let ran = run_with_input(&["chat", "--temperature", "0", "--json"], &lines).ok();
+    let answers: Vec<serde_json::Value> =
+        ran.stdout.lines().map(|line| serde_json::from_str(line).expect("an object a line")).collect();
+    assert_eq!(answers.len(), 2, "{}\n{}", ran.stdout, ran.stderr);
+    for answer in &answers {
+        assert_eq!(answer["text"], TOKYO);
+    }
+}
