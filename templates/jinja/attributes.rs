@@ -6,12 +6,12 @@
 use std::rc::Rc;
 
 use crate::arguments::index;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::functions::Function;
 use crate::methods;
 use crate::python::repr;
 use crate::text::{Text, TextBuilder};
-use crate::value::{Key, Missing, Tuple, Value};
+use crate::value::{Key, Missing, Value};
 
 /// `value.name`
 pub(crate) fn attribute(value: &Value, name: &Rc<str>) -> Result<Value> {
@@ -93,18 +93,12 @@ fn own_item(value: &Value, key: &Value) -> Result<Option<Value>> {
     })
 }
 
-/// `value[start:stop:step]`
+/// `value[start:stop:step]`; unlike an item, what cannot be sliced is an error.
 pub(crate) fn slice(value: &Value, parts: [Option<Value>; 3]) -> Result<Value> {
-    let undefined = || Value::undefined(Missing::Element(value.type_name(), "of a slice".to_owned()));
-    if let Value::Undefined(missing) = value {
-        return Err(missing.error());
-    }
     let mut bounds = [None; 3];
     for (bound, part) in bounds.iter_mut().zip(&parts) {
         *bound = match part {
             None | Some(Value::None) => None,
-            // Python's TypeError, which Jinja's subscripts turn into an undefined value.
-            Some(part) if part.integer().is_none() => return Ok(undefined()),
             Some(part) => Some(index(part)?),
         };
     }
@@ -112,13 +106,14 @@ pub(crate) fn slice(value: &Value, parts: [Option<Value>; 3]) -> Result<Value> {
     let of =
         |items: &[Value]| -> Option<Vec<Value>> { Some(positions(items.len())?.map(|at| items[at].clone()).collect()) };
     let sliced = match value {
+        Value::Undefined(missing) => return Err(missing.error()),
         Value::Str(text) => slice_text(text, bounds).map(Value::Str),
         Value::List(items) => of(items).map(Value::list),
-        Value::Tuple(tuple) => of(&tuple.items).map(|items| Value::Tuple(Rc::new(Tuple { items, fields: &[] }))),
+        Value::Tuple(tuple) => of(&tuple.items).map(Value::tuple),
         Value::Range(range) => positions(range.len).map(|at| Value::list(at.map(|at| range.at(at)).collect())),
-        _ => return Ok(undefined()),
+        _ => return Err(Error::operation(format!("a value of type '{}' has no slices", value.type_name()))),
     };
-    sliced.ok_or_else(|| crate::error::Error::operation("slice step cannot be zero"))
+    sliced.ok_or_else(|| Error::operation("slice step cannot be zero"))
 }
 
 fn slice_text(text: &Text, bounds: [Option<isize>; 3]) -> Option<Text> {

@@ -74,7 +74,8 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.kind, self.line) {
-            (ErrorKind::Raised, _) => write!(f, "the chat template refuses this conversation: {}", self.message),
+            // The template's own words, which callers compare.
+            (ErrorKind::Raised, _) => f.write_str(&self.message),
             (_, Some(line)) => write!(f, "chat template, line {line}: {}", self.message),
             (_, None) => f.write_str(&self.message),
         }

@@ -177,6 +177,9 @@ pub(crate) fn repeat(text: &Text, times: &Value) -> Result<Text> {
 pub(crate) fn repetitions(len: usize, times: &Value) -> Result<usize> {
     const MAX_LEN: usize = 1 << 26;
     let times = usize::try_from(index(times)?).unwrap_or(0);
+    if len == 0 {
+        return Ok(0);
+    }
     match len.checked_mul(times) {
         Some(total) if total <= MAX_LEN => Ok(times),
         _ => Err(Error::new(ErrorKind::Limit, "a repetition is too large")),

@@ -8,7 +8,9 @@
 mod arguments;
 mod ast;
 mod attributes;
+mod component;
 mod context;
+mod conversation;
 mod error;
 mod evaluate;
 mod filters;
@@ -18,6 +20,7 @@ mod lexer;
 mod loops;
 mod markup;
 mod methods;
+mod model;
 mod operators;
 mod parser;
 mod predicates;
@@ -28,6 +31,7 @@ mod text;
 mod value;
 
 pub use error::{Error, ErrorKind, Result};
+pub use model::ModelTemplate;
 pub use python::time::Clock;
 pub use template::Template;
 pub use text::{Origin, Text};

@@ -1,10 +1,8 @@
 //! Jinja's tests: what may stand after `is`.
 
-use std::cmp::Ordering;
-
-use crate::arguments::{Arguments, integer, required};
-use crate::ast::Comparison;
-use crate::error::{Error, Result};
+use crate::arguments::{Arguments, required};
+use crate::ast::{Binary, Comparison};
+use crate::error::Result;
 use crate::filters;
 use crate::methods::string;
 use crate::operators;
@@ -71,15 +69,15 @@ pub(crate) fn find(name: &str) -> Option<Predicate> {
         },
         "odd" => |value, arguments| {
             arguments.none("odd")?;
-            remainder(value, &Value::Int(2)).map(|remainder| remainder == 1.0)
+            remains(value, &Value::Int(2), 1)
         },
         "even" => |value, arguments| {
             arguments.none("even")?;
-            remainder(value, &Value::Int(2)).map(|remainder| remainder == 0.0)
+            remains(value, &Value::Int(2), 0)
         },
         "divisibleby" => |value, arguments| {
             let [divisor] = arguments.bind("divisibleby", ["num"])?;
-            remainder(value, &required(divisor, "divisibleby", "num")?).map(|remainder| remainder == 0.0)
+            remains(value, &required(divisor, "divisibleby", "num")?, 0)
         },
         "filter" => |value, arguments| {
             arguments.none("filter")?;
@@ -111,18 +109,7 @@ fn compare(comparison: Comparison, value: &Value, arguments: Arguments) -> Resul
     operators::compare(comparison, value, &required(other, "comparison", "other")?)
 }
 
-/// Python's `value % divisor` of numbers.
-fn remainder(value: &Value, divisor: &Value) -> Result<f64> {
-    if let Value::Undefined(missing) = value {
-        return Err(missing.error());
-    }
-    if value.number().is_none() || divisor.compare(&Value::Int(0))? == Some(Ordering::Equal) {
-        return Err(Error::operation(format!("a value of type '{}' has no remainder", value.type_name())));
-    }
-    match value.integer() {
-        Some(_) => integer(divisor)?,
-        None => 0,
-    };
-    let remainder = operators::binary(crate::ast::Binary::Remainder, value, divisor)?;
-    Ok(remainder.number().unwrap_or_default())
+/// Whether `value % divisor` is a number.
+fn remains(value: &Value, divisor: &Value, number: i128) -> Result<bool> {
+    Ok(operators::binary(Binary::Remainder, value, divisor)?.equals(&Value::Int(number)))
 }

@@ -69,9 +69,7 @@ pub(super) fn last(value: Value, arguments: Arguments) -> Result<Value> {
 /// The items of something that Python can walk backwards.
 fn reversible(value: &Value) -> Result<Vec<Value>> {
     match value {
-        Value::Iterator(_) | Value::Undefined(_) => {
-            Err(Error::operation(format!("'{}' object is not reversible", value.type_name())))
-        }
+        Value::Iterator(_) => Err(Error::operation(format!("'{}' object is not reversible", value.type_name()))),
         _ => value.iterate(),
     }
 }

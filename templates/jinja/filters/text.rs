@@ -34,7 +34,8 @@ simple! {
     /// Unlike the method, the filter takes a word to begin only after a space, a dash or an opening bracket.
     title: |text| {
         let begins = |before: Option<char>| before.is_none_or(|c| python::is_space(c) || "-({[<".contains(c));
-        string_methods::initial_upper(text, |_, before| begins(before)).with_markup(false)
+        let upper = |c: char, out: &mut String| out.extend(c.to_uppercase());
+        string_methods::initial_upper(text, upper, |_, before| begins(before)).with_markup(false)
     };
     upper: string_methods::upper;
 }
@@ -123,7 +124,6 @@ pub(super) fn indent(value: Value, arguments: Arguments) -> Result<Value> {
 
 pub(super) fn truncate(value: Value, arguments: Arguments) -> Result<Value> {
     let [length, kill_words, end, leeway] = arguments.bind("truncate", ["length", "killwords", "end", "leeway"])?;
-    let text = expect_string(&value)?;
     let end = end.as_ref().map(expect_string).transpose()?.unwrap_or_else(|| Text::template("..."));
     let length = length.as_ref().map_or(Ok(255), index)?;
     let leeway = match leeway {
@@ -134,11 +134,12 @@ pub(super) fn truncate(value: Value, arguments: Arguments) -> Result<Value> {
     let (Some(kept), 0..) = (kept, leeway) else {
         return Err(Error::operation("truncate() needs a length that its end fits into, and no negative leeway"));
     };
-    let borders = text.borders();
-    if borders.len() as isize - 1 <= length.saturating_add(leeway) {
+    // Whatever has a length may be short enough, but only text can be cut.
+    if value.len().is_some_and(|len| len <= usize::try_from(length.saturating_add(leeway)).unwrap_or(usize::MAX)) {
         return Ok(value);
     }
-    let mut cut = borders[kept];
+    let text = expect_string(&value)?;
+    let mut cut = text.borders()[kept];
     if !flag(kill_words) {
         cut = text.as_str()[..cut].rfind(' ').unwrap_or(cut);
     }

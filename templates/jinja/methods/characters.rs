@@ -1,7 +1,7 @@
 //! What kind of characters a string is made of, and the change of case.
 
 use crate::python::{is_printable, is_space};
-use crate::text::{Origin, Text, TextBuilder};
+use crate::text::Text;
 
 /// The `is...` methods. Digits and decimals are ASCII's here; the other classes are Unicode's.
 pub(crate) fn all_are(chars: &str, name: &str) -> bool {
@@ -39,23 +39,30 @@ fn is_title(chars: &str) -> bool {
 
 /// `str.lower`
 pub(crate) fn lower(text: &Text) -> Text {
-    let chars = text.as_str();
-    // A capital sigma is a final one at the end of a word. Only then do a character's neighbours matter.
-    if !chars.contains('Σ') {
-        return text.map(|c, out| out.extend(c.to_lowercase()));
+    let mut before = None;
+    let mut rest = text.as_str();
+    text.map(|c, out| {
+        rest = &rest[c.len_utf8()..];
+        lower_char(c, before, rest, out);
+        before = Some(c);
+    })
+}
+
+/// Appends a character in lower case, as it stands between `before` and `after`.
+fn lower_char(c: char, before: Option<char>, after: &str, out: &mut String) {
+    // A capital sigma is a final one at the end of a word; no other letter minds its neighbours.
+    match c == 'Σ' && before.is_some_and(char::is_alphabetic) && !after.starts_with(char::is_alphabetic) {
+        true => out.push('ς'),
+        false => out.extend(c.to_lowercase()),
     }
-    let mut out = TextBuilder::default();
-    let mut at = 0;
-    for (c, origin) in text.chars() {
-        let (before, after) = (&chars[..at], &chars[at + c.len_utf8()..]);
-        at += c.len_utf8();
-        let is_final = c == 'Σ' && before.ends_with(char::is_alphabetic) && !after.starts_with(char::is_alphabetic);
-        match is_final {
-            true => out.push_char('ς', origin),
-            false => c.to_lowercase().for_each(|c| out.push_char(c, origin)),
-        }
-    }
-    out.finish().with_markup(text.is_markup())
+}
+
+/// `str.casefold`; of the few letters that fold otherwise than to lower case, the common one.
+pub(super) fn case_fold(text: &Text) -> Text {
+    text.map(|c, out| match c {
+        'ß' | 'ẞ' => out.push_str("ss"),
+        c => out.extend(c.to_lowercase()),
+    })
 }
 
 /// `str.upper`
@@ -71,36 +78,50 @@ pub(super) fn swap_case(text: &Text) -> Text {
     })
 }
 
-/// `str.capitalize`: the first character in upper case, the others in lower case.
+/// `str.capitalize`: the first character in title case, the others in lower case.
 pub(crate) fn capitalize(text: &Text) -> Text {
-    initial_upper(text, |at, _| at == 0)
+    initial_upper(text, title_case, |at, _| at == 0)
 }
 
-/// `str.title`: the first letter of each word in upper case.
+/// `str.title`: the first letter of each word in title case, the others in lower case.
 pub(super) fn title(text: &Text) -> Text {
     let is_cased = |c: char| c.is_lowercase() || c.is_uppercase();
-    initial_upper(text, |_, before| !before.is_some_and(is_cased))
+    initial_upper(text, title_case, |_, before| !before.is_some_and(is_cased))
 }
 
-/// The text in lower case, but where `is_initial` says so of an index and the character before.
-pub(crate) fn initial_upper(text: &Text, is_initial: impl Fn(usize, Option<char>) -> bool) -> Text {
-    let lowered = lower(text);
-    let mut out = TextBuilder::default();
-    let mut before = None;
-    let mut push = |c: char, origin: Origin| out.push_char(c, origin);
-    // Lower case may be longer than the original, so characters are lowered one by one where they correspond.
-    let same_length = lowered.as_str().chars().count() == text.as_str().chars().count();
-    let mut lowered_chars = lowered.as_str().chars();
-    for (at, (c, origin)) in text.chars().enumerate() {
-        let contextual = lowered_chars.next().filter(|_| same_length);
-        match is_initial(at, before) {
-            true => c.to_uppercase().for_each(|c| push(c, origin)),
-            false => match contextual {
-                Some(c) => push(c, origin),
-                None => c.to_lowercase().for_each(|c| push(c, origin)),
-            },
+/// Appends a character as it stands at the start of a capitalised word.
+fn title_case(c: char, out: &mut String) {
+    match c {
+        // Unicode's four letters that are two, of which only the first is a capital in title case.
+        'Ǆ'..='ǆ' => out.push('ǅ'),
+        'Ǉ'..='ǉ' => out.push('ǈ'),
+        'Ǌ'..='ǌ' => out.push('ǋ'),
+        'Ǳ'..='ǳ' => out.push('ǲ'),
+        _ => {
+            let mut capitals = c.to_uppercase();
+            out.extend(capitals.next());
+            out.extend(capitals.flat_map(char::to_lowercase));
         }
-        before = Some(c);
     }
-    out.finish().with_markup(text.is_markup())
+}
+
+/// The text in lower case, but for those characters that `is_initial` picks by index and the character before:
+/// what `initial` appends for each.
+pub(crate) fn initial_upper(
+    text: &Text,
+    initial: impl Fn(char, &mut String),
+    is_initial: impl Fn(usize, Option<char>) -> bool,
+) -> Text {
+    let mut at = 0;
+    let mut before = None;
+    let mut rest = text.as_str();
+    text.map(|c, out| {
+        rest = &rest[c.len_utf8()..];
+        match is_initial(at, before) {
+            true => initial(c, out),
+            false => lower_char(c, before, rest, out),
+        }
+        at += 1;
+        before = Some(c);
+    })
 }

@@ -16,7 +16,8 @@ pub(crate) use super::search::{replace, strip};
 pub(super) fn call(text: &Text, name: &str, arguments: Arguments) -> Result<Value> {
     let simple: Option<fn(&Text) -> Text> = match name {
         "capitalize" => Some(characters::capitalize),
-        "casefold" | "lower" => Some(characters::lower),
+        "casefold" => Some(characters::case_fold),
+        "lower" => Some(characters::lower),
         "swapcase" => Some(characters::swap_case),
         "title" => Some(characters::title),
         "upper" => Some(characters::upper),

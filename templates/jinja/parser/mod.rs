@@ -241,7 +241,13 @@ impl Parser {
                 self.skip_name(&name);
                 Ok(StatementKind::Block(body))
             }
-            "print" => Ok(StatementKind::Print(self.expression()?)),
+            "print" => {
+                let mut parts = vec![self.expression()?];
+                while self.skip_operator(",") {
+                    parts.push(self.expression()?);
+                }
+                Ok(StatementKind::Print(Expression::Concatenate(parts)))
+            }
             "break" => Ok(StatementKind::Break),
             "continue" => Ok(StatementKind::Continue),
             "include" | "import" | "from" | "extends" | "autoescape" => {

@@ -100,7 +100,7 @@ impl Formatter<'_> {
             let value = self.arguments.positional.get(index).cloned();
             value.ok_or_else(|| Error::operation("replacement index out of range for positional arguments"))
         };
-        let mut value = if first.is_empty() {
+        let mut value = if path.is_empty() {
             let index = self.next.ok_or_else(|| malformed("numbered and unnumbered fields"))?;
             self.next = Some(index + 1);
             positional(index)?
@@ -299,9 +299,6 @@ fn format_value(value: &Value, specification: &str) -> Result<Text> {
                     let c = u32::try_from(number).ok().and_then(char::from_u32);
                     let c = c.ok_or_else(|| Error::operation("%c arg not in range(0x110000)"))?;
                     return Ok(specification.align(Text::new(&c.to_string(), Origin::Caller), true));
-                }
-                None if matches!(value, Value::Bool(_)) => {
-                    return Ok(specification.align(repr::text(value)?, true));
                 }
                 _ => ("", magnitude.to_string()),
             };

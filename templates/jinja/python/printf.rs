@@ -31,6 +31,8 @@ pub(crate) fn printf(template: &Text, values: &Value) -> Result<Text> {
         Value::Dict(dict) => (Some(dict), single),
         _ => (None, single),
     };
+    // Python takes whatever has subscripts, but for tuples and strings, to be a mapping, which may stay unused.
+    let may_stay_unused = matches!(values, Value::Dict(_) | Value::List(_) | Value::Range(_) | Value::Undefined(_));
     let mut arguments = arguments.iter();
     let mut out = TextBuilder::default();
     let chars = template.as_str();
@@ -61,7 +63,7 @@ pub(crate) fn printf(template: &Text, values: &Value) -> Result<Text> {
             }
         }
     }
-    if mapping.is_none() && arguments.next().is_some() {
+    if !may_stay_unused && arguments.next().is_some() {
         return Err(Error::operation("not all arguments converted during string formatting"));
     }
     out.push_slice(template, position..chars.len());
