@@ -1,0 +1,148 @@
+//! Answers read whole and in pieces.
+
+use proptest::prelude::*;
+use wasmlx_template_support::Output;
+use wasmlx_template_support::answer::{AnswerReader, Format};
+
+const ALL: Format = Format { thinking: true, starts_thinking: false, tagged_calls: true, bare_calls: false };
+const THINKING: Format = Format { starts_thinking: true, ..ALL };
+const LLAMA: Format = Format { thinking: false, starts_thinking: false, tagged_calls: false, bare_calls: true };
+const PLAIN: Format = Format { thinking: false, starts_thinking: false, tagged_calls: false, bare_calls: false };
+
+/// A compact view: `c:` content, `r:` reasoning, `name(arguments)` a call, with neighbours of a kind joined.
+fn shown(outputs: &[Output]) -> String {
+    let mut shown = String::new();
+    let mut kind = "";
+    for output in outputs {
+        let (next, text) = match output {
+            Output::Content(text) => ("|c:", text.as_str()),
+            Output::Reasoning(text) => ("|r:", text.as_str()),
+            Output::ToolCallStart(name) => ("|", name.as_str()),
+            Output::ToolCallArguments(text) => ("(", text.as_str()),
+            Output::ToolCallEnd => (")", ""),
+        };
+        if next != kind || next == "|" {
+            shown.push_str(next);
+        }
+        kind = next;
+        shown.push_str(text);
+    }
+    shown
+}
+
+fn read(format: Format, pieces: &[&str]) -> String {
+    let mut reader = AnswerReader::new(format);
+    let mut outputs: Vec<Output> = pieces.iter().flat_map(|piece| reader.push(piece)).collect();
+    outputs.extend(reader.finish());
+    shown(&outputs)
+}
+
+#[test]
+fn answers() {
+    let call = r#"<tool_call>{"name": "f", "arguments": {"a": "}</tool_call>", "b": [1]}}</tool_call>"#;
+    let cases = [
+        (PLAIN, " <think>x</think> <tool_call> ", "|c: <think>x</think> <tool_call> "),
+        (ALL, " Hi <b>\n", "|c: Hi <b>\n"),
+        (ALL, "<think>\nhm\n\nso\n</think>\n\nYes.", "|r:hm\n\nso|c:Yes."),
+        (ALL, "<think>\n\n</think>\n\nYes.", "|c:Yes."),
+        (ALL, "\n<think>never ended\n", "|r:never ended"),
+        (ALL, "Say <think> and </think>.", "|c:Say <think> and </think>."),
+        (ALL, "<thin", "|c:<thin"),
+        (THINKING, "hm</think>Yes", "|r:hm|c:Yes"),
+        (THINKING, "<think>\nhm\n</think>\nYes", "|r:hm|c:Yes"),
+        (ALL, "", ""),
+        (ALL, "Let me see.\n<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n</tool_call>\n", "|c:Let me see.|f({})"),
+        (
+            ALL,
+            &format!("{call}\n{call}"),
+            r#"|f({"a": "}</tool_call>", "b": [1]})|f({"a": "}</tool_call>", "b": [1]})"#,
+        ),
+        (ALL, r#"<tool_call>{"arguments": {"a": 1}, "id": 7, "name": "f"}</tool_call>"#, r#"|f({"a": 1})"#),
+        (ALL, r#"<tool_call>{"name": "f", "arguments": "{\"a\": 1}"}</tool_call>x"#, r#"|f({"a": 1})|c:x"#),
+        (ALL, r#"<tool_call>{"name": "f"}</tool_call>"#, "|f({})"),
+        (ALL, "A <tool_call> is a tag.", "|c:A <tool_call> is a tag."),
+        (ALL, r#"<tool_call>{"nome": 1}</tool_call>"#, r#"|c:<tool_call>{"nome": 1}</tool_call>"#),
+        (ALL, r#"<tool_call>{"name": "f", "arguments": {"a": 1"#, r#"|f({"a": 1)"#),
+        (ALL, r#"<tool_call>{"na"#, r#"|c:<tool_call>{"na"#),
+        (ALL, r#"<think>a</think><tool_call>{"name": "f", "arguments": {}}</tool_call>"#, "|r:a|f({})"),
+        (LLAMA, r#"{"name": "f", "parameters": {"a": {"b": 2}}}"#, r#"|f({"a": {"b": 2}})"#),
+        (LLAMA, r#" {"type": "function", "name": "f", "parameters": {}}"#, "|f({})"),
+        (LLAMA, r#"<|python_tag|>{"name": "f", "parameters": {}}; {"name": "g", "parameters": {}}"#, "|f({})|g({})"),
+        (LLAMA, r#"{"name": "John", "age": 3}"#, r#"|c:{"name": "John", "age": 3}"#),
+        (LLAMA, r#"{"name": "John"} "#, r#"|c:{"name": "John"} "#),
+        (LLAMA, "{ braces }", "|c:{ braces }"),
+        (LLAMA, "<|python_tag|>print(1)", "|c:<|python_tag|>print(1)"),
+        (LLAMA, "Hi {\"name\": 1}", "|c:Hi {\"name\": 1}"),
+    ];
+    for (format, text, expected) in cases {
+        assert_eq!(read(format, &[text]), expected, "{text}");
+        let characters: Vec<String> = text.chars().map(String::from).collect();
+        let characters: Vec<&str> = characters.iter().map(String::as_str).collect();
+        assert_eq!(read(format, &characters), expected, "{text}, by characters");
+    }
+}
+
+#[test]
+fn says_what_is_certain_at_once() {
+    let mut reader = AnswerReader::new(ALL);
+    let mut push = |text: &str| shown(&reader.push(text));
+    assert_eq!(push("<think>let"), "|r:let");
+    assert_eq!(push(" us </th"), "|r: us");
+    assert_eq!(push("ink>Hello <"), "|c:Hello");
+    assert_eq!(push("b> <tool"), "|c: <b>");
+    assert_eq!(push("_call>{\"name\": \"f\", \"argu"), "|f");
+    assert_eq!(push("ments\": {\"a\""), "({\"a\"");
+    assert_eq!(push(": 1}}</tool_call>"), "(: 1})");
+}
+
+fn fragments() -> impl Strategy<Value = String> {
+    let fragment = prop::sample::select(vec![
+        "<think>",
+        "</think>",
+        "<tool_call>",
+        "</tool_call>",
+        "<|python_tag|>",
+        "<",
+        "</",
+        "{",
+        "}",
+        "\"",
+        "\\",
+        " ",
+        "\n",
+        "a",
+        "é",
+        ":",
+        ",",
+        ";",
+        "{\"name\": \"f\"",
+        ", \"arguments\": {\"x\": 1}",
+        ", \"parameters\": {}",
+        "[1, true]",
+    ]);
+    prop::collection::vec(fragment, 0..14).prop_map(|fragments| fragments.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_pieces_do_not_matter(text in fragments(), cuts in prop::collection::vec(0_usize..64, 0..6), bits in 0_u8..16) {
+        let format = Format {
+            thinking: bits & 1 > 0,
+            starts_thinking: bits & 2 > 0,
+            tagged_calls: bits & 4 > 0,
+            bare_calls: bits & 8 > 0,
+        };
+        let mut cuts: Vec<usize> = cuts.into_iter().filter(|cut| text.is_char_boundary(*cut)).collect();
+        cuts.sort_unstable();
+        let mut pieces = Vec::new();
+        let mut start = 0;
+        for cut in cuts {
+            pieces.push(&text[start..cut]);
+            start = cut;
+        }
+        pieces.push(&text[start..]);
+        prop_assert_eq!(read(format, &pieces), read(format, &[&text]));
+    }
+}
