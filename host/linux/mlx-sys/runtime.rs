@@ -1,12 +1,13 @@
 //! Opens MLX when the first of its functions is called, or when [`load`] asks for it.
 //!
-//! Three shared libraries make up MLX here, and each is looked for in turn:
+//! These shared libraries make up MLX here, and each is looked for in turn:
 //!
 //! | library | what it is | where, in this order |
 //! |---|---|---|
 //! | `libmlx.so` | MLX's own build, from its Python wheel for the CPU or for CUDA | `WASMLX_MLX_DIR`; `LD_LIBRARY_PATH`; `lib/` beside the program; where it was built against |
 //! | `libscipy_openblas.so` | OpenBLAS, which takes the place of the wheel's slow BLAS | `lib/` beside the program; where it was built against |
 //! | `libmlxblas.so`, `libmlxc.so` | OpenBLAS under the usual names; mlx-c: both of `build.rs` | the same |
+//! | `libstdc++.so.6` | what MLX and mlx-c are written with | the system; the same |
 //!
 //! The loader gives a name to the first library that defines it among those opened for everyone to see. So OpenBLAS
 //! is opened so before MLX, whose calls of `cblas_sgemm` then reach it.
@@ -107,6 +108,7 @@ fn open() -> Result<Runtime, LoadError> {
              install --target DIR mlx-cpu=={MLX_VERSION}` (or mlx-cuda-13) and set {MLX_DIR_VARIABLE} to DIR"
         ),
     })?;
+    open_cpp_runtime();
     let blas = open_blas();
     Library::open(&mlx_library, libc::RTLD_LAZY | libc::RTLD_LOCAL)?;
     let mlx_c_library = first_file(own_candidates("libmlxc.so")).ok_or_else(|| LoadError {
@@ -120,6 +122,16 @@ fn open() -> Result<Runtime, LoadError> {
     let functions = unsafe { Functions::look_up(|name| mlx_c.symbol(name)) }?;
     check_version(&functions, &mlx_library)?;
     Ok(Runtime { loaded: Loaded { mlx: mlx_library, blas }, functions })
+}
+
+/// Opens the C++ library that came with the program where the system has none; MLX then finds it by its name.
+fn open_cpp_runtime() {
+    const NAME: &str = "libstdc++.so.6";
+    let system = Library::open(Path::new(NAME), libc::RTLD_LAZY);
+    if let (Err(_), Some(own)) = (system, first_file(own_candidates(NAME))) {
+        // Should this fail as well, opening MLX fails too, and says why.
+        let _ = Library::open(&own, libc::RTLD_LAZY);
+    }
 }
 
 /// Opens OpenBLAS for MLX to find. It is an aid: without it MLX works with its own BLAS.

@@ -12,7 +12,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("wasmlx-store", &[]),
     ("wasmlx-text", &[]),
     ("wasmlx-engine", &["wasmlx-backend", "wasmlx-store", "wasmlx-text"]),
-    ("wasmlx-components", &["wasmlx-engine", "wasmlx-store", "wasmlx-text"]),
+    ("wasmlx-components", &["wasmlx-backend", "wasmlx-engine", "wasmlx-store", "wasmlx-text"]),
     (
         "wasmlx",
         &["wasmlx-backend", "wasmlx-backend-mlx", "wasmlx-components", "wasmlx-engine", "wasmlx-store", "wasmlx-text"],

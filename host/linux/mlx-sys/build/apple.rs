@@ -23,6 +23,8 @@ pub fn build(mlx_c: &Path, _out: &Path) -> Result<(), String> {
         let folder = metallib_folder()?;
         fs::create_dir_all(&folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
         config.define("MLX_METAL_PATH", &folder);
+        // `cargo xtask bundle` reads it from Cargo's messages.
+        println!("cargo::rustc-env=MLX_SYS_METALLIB={}", folder.join("mlx.metallib").display());
     }
     let built = config.build().join("build");
 

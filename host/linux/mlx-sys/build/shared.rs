@@ -15,6 +15,8 @@ pub fn build(mlx_c: &Path, out: &Path) -> Result<(), String> {
     let mlx_c_objects = compile_mlx_c(mlx_c, &wheels, out)?;
     let mlx = format!("-L{}", wheels.join("mlx/lib").display());
     link(&mlx_c_objects, &[&mlx, "-l:libmlx.so"], &out.join("libmlxc.so"))?;
+    // A bundle of libmlxc.so carries it.
+    fs::copy(mlx_c.join("LICENSE"), out.join("mlx-c.licence")).map_err(|error| format!("mlx-c's licence: {error}"))?;
     let blas = cc::Build::new().file("blas.c").opt_level(2).pic(true).cargo_metadata(false).compile_intermediates();
     let openblas = wheels.join("scipy_openblas32/lib");
     if openblas.is_dir() {
@@ -74,6 +76,8 @@ fn compile_mlx_c(mlx_c: &Path, wheels: &Path, out: &Path) -> Result<Vec<PathBuf>
         .cargo_metadata(false)
         .include(mlx_c)
         .include(wheels.join("mlx/include"))
+        // Its errors name the file they come from: `mlx/c/ops.cpp`, and no folder of this machine.
+        .flag(format!("-ffile-prefix-map={}/=", mlx_c.display()))
         .flag("-include")
         .flag("prelude.h")
         .file(&whole_file)

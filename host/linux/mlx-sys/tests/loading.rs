@@ -1,0 +1,72 @@
+//! Where MLX cannot be opened, a program learns it as a value that says what to do.
+//!
+//! A process opens MLX once, so each case runs this program again, as a child with an environment of its own.
+#![cfg(not(target_vendor = "apple"))]
+
+use std::process::Command;
+
+use mlx_sys::runtime::{self, LoadErrorKind, MLX_DIR_VARIABLE};
+
+/// What the child asks for; it is not set in the parent.
+const CHILD: &str = "MLX_SYS_TEST_CHILD";
+
+/// Runs this test of the same name in a child, with MLX looked for in `folder`, and returns what it printed.
+fn child(test: &str, folder: &std::path::Path) -> String {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    let output = command
+        .args([test, "--exact", "--nocapture"])
+        .env(CHILD, "1")
+        .env(MLX_DIR_VARIABLE, folder)
+        .output()
+        .unwrap();
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn is_child() -> bool {
+    std::env::var_os(CHILD).is_some()
+}
+
+#[test]
+fn a_folder_without_mlx_is_not_found() {
+    if is_child() {
+        let error = runtime::load().unwrap_err();
+        assert_eq!(error.kind, LoadErrorKind::NotFound);
+        println!("the error: {error}");
+        return;
+    }
+    let folder = scratch("empty");
+    let printed = child("a_folder_without_mlx_is_not_found", &folder);
+    assert!(printed.contains("the error: MLX") && printed.contains(MLX_DIR_VARIABLE), "{printed}");
+}
+
+#[test]
+fn a_torn_library_is_refused() {
+    if is_child() {
+        let error = runtime::load().unwrap_err();
+        assert_eq!(error.kind, LoadErrorKind::Refused);
+        println!("the error: {error}");
+        return;
+    }
+    let folder = scratch("torn");
+    std::fs::write(folder.join("libmlx.so"), "\x7fELF and no more").unwrap();
+    let printed = child("a_torn_library_is_refused", &folder);
+    assert!(printed.contains("the error: the loader refused") && printed.contains("libmlx.so"), "{printed}");
+}
+
+#[test]
+fn a_call_without_mlx_aborts_with_the_same_message() {
+    if is_child() {
+        let array = unsafe { mlx_sys::mlx_array_new() };
+        unreachable!("{array:?}");
+    }
+    let printed = child("a_call_without_mlx_aborts_with_the_same_message", &scratch("none"));
+    assert!(printed.contains(MLX_DIR_VARIABLE) && !printed.contains("unreachable"), "{printed}");
+}
+
+/// An empty folder of this test's own.
+fn scratch(name: &str) -> std::path::PathBuf {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
