@@ -13,12 +13,8 @@ const CHILD: &str = "MLX_SYS_TEST_CHILD";
 /// Runs this test of the same name in a child, with MLX looked for in `folder`, and returns what it printed.
 fn child(test: &str, folder: &std::path::Path) -> String {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    let output = command
-        .args([test, "--exact", "--nocapture"])
-        .env(CHILD, "1")
-        .env(MLX_DIR_VARIABLE, folder)
-        .output()
-        .unwrap();
+    let output =
+        command.args([test, "--exact", "--nocapture"]).env(CHILD, "1").env(MLX_DIR_VARIABLE, folder).output().unwrap();
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
