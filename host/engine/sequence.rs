@@ -179,9 +179,11 @@ impl Sequence {
             Some(pending) => self.advance(pending)?,
             None => self.read_known()?,
         };
-        while let Some(event) = self.output.next_ready() {
-            self.send(event);
-        }
+        debug_assert!(
+            self.slot.cache.len() == self.slot.tokens.len() || self.pending.is_none(),
+            "the cache holds all tokens before one that is chosen",
+        );
+        debug_assert!(self.slot.cache.len() <= self.slot.tokens.len(), "the cache holds no token that was dropped");
         Ok(reason)
     }
 
@@ -343,6 +345,9 @@ impl Sequence {
         }
         if self.output.push(id, logprobs).map_err(text_failed)? {
             return Ok(Some(FinishReason::Stop));
+        }
+        while let Some(event) = self.output.next_ready() {
+            self.send(event);
         }
         Ok((self.slot.tokens.len() >= self.limit).then_some(FinishReason::Length))
     }

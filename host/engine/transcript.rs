@@ -119,7 +119,11 @@ impl Transcript {
     pub(crate) fn answer(&mut self, mut ids: Vec<u32>, shown: &str, read: Option<usize>) {
         let read = read.or_else(|| (!ids.is_empty()).then(|| self.ids.len() + ids.len() - 1));
         let ends = self.ends_of(&ids);
-        let kept = ends.partition_point(|&end| end <= shown.len());
+        let mut kept = ends.partition_point(|&end| end <= shown.len());
+        if let (true, Some(&end)) = (kept < ids.len(), ends[..kept].last()) {
+            // What follows the token that ends there is the beginning of what was cut off.
+            kept = first_to_reach(&ends, end);
+        }
         ids.truncate(kept);
         let text_end = ends[..kept].last().copied().unwrap_or(0);
         if !ids.is_empty() {
@@ -176,10 +180,9 @@ impl Transcript {
                 PieceKind::Answer { text, ends } => {
                     // Where a template trimmed the answer, its segment ends at the end of one of the tokens.
                     let common = new.common_text_at(at, text);
-                    let is_cut = |&(_, &end): &(usize, &usize)| end > 0 && end <= common && new.has_border_at(at + end);
-                    if let Some((last, &end)) = ends.iter().enumerate().rev().find(is_cut) {
-                        let first = ends.partition_point(|&other| other < end).min(last);
-                        kept = Kept { pieces: index, tokens: first + 1, bytes: at + end };
+                    let is_cut = |&&end: &&usize| end > 0 && end <= common && new.has_border_at(at + end);
+                    if let Some(&end) = ends.iter().rev().find(is_cut) {
+                        kept = Kept { pieces: index, tokens: first_to_reach(ends, end), bytes: at + end };
                     }
                     break;
                 }
@@ -213,6 +216,10 @@ impl Transcript {
                 }
                 *end = detokenizer.text().len();
             }
+            // A character that stays half belongs to the last token.
+            if let (Some(end), Ok(rest)) = (ends.last_mut(), detokenizer.finish()) {
+                *end += rest.len();
+            }
         }
         ends
     }
@@ -223,4 +230,9 @@ impl Transcript {
         let ids = &self.ids[start..self.pieces[index].end];
         self.tokenizer.as_ref().and_then(|tokenizer| tokenizer.decode(ids, false).ok()).unwrap_or_default()
     }
+}
+
+/// How many tokens there are up to the first whose text ends here.
+fn first_to_reach(ends: &[usize], end: usize) -> usize {
+    ends.partition_point(|&other| other < end) + 1
 }

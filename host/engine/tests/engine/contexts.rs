@@ -1,0 +1,278 @@
+//! Contexts: what a prompt keeps of what was read, forks, truncation.
+
+use proptest::prelude::*;
+use wasmlx_backend::fake::{END, FakeScript, Gate, START};
+use wasmlx_engine::{Context, EngineErrorKind, GenerateRequest, LoadRequest, Model};
+use wasmlx_text::Segment;
+
+use crate::support::{answer, bytes, collect, context, load_request, model, request, start, tokenizer, wait};
+
+fn control(name: &str) -> Segment {
+    Segment::Control(name.into())
+}
+
+fn trusted(text: &str) -> Segment {
+    Segment::Trusted(text.into())
+}
+
+fn untrusted(text: &str) -> Segment {
+    Segment::Untrusted(text.into())
+}
+
+/// A conversation as a template writes it: user and assistant in turn, then the opening of an answer.
+fn conversation(turns: &[&str]) -> Vec<Segment> {
+    let mut segments = Vec::new();
+    for (index, text) in turns.iter().enumerate() {
+        segments.extend([control("<|start|>"), trusted(if index % 2 == 0 { "user\n" } else { "assistant\n" })]);
+        segments.extend([untrusted(text), control("<|end|>"), trusted("\n")]);
+    }
+    segments.extend([control("<|start|>"), trusted("assistant\n")]);
+    segments
+}
+
+fn until_end(max_tokens: usize) -> GenerateRequest {
+    GenerateRequest { end_tokens: vec![END], ..request(max_tokens) }
+}
+
+#[test]
+fn the_same_prompt_again_leaves_one_token_to_read() {
+    let (model, probe) = model(FakeScript::new());
+    let mut context = context(&model, "a long prompt");
+    let first = answer(&mut context, request(1));
+    let before = probe.passes();
+    let info = context.prompt(&[trusted("a long prompt")]).unwrap();
+    assert_eq!((info.tokens, info.cached), (13, 12));
+    let again = answer(&mut context, request(1));
+    assert_eq!(again.tokens, first.tokens);
+    assert_eq!(probe.passes() - before, 1);
+    assert_eq!(again.finished.usage.cached_tokens, 12);
+    assert_eq!(probe.caches(), [bytes("a long prompt")]);
+}
+
+#[test]
+fn an_answer_is_fed_again_as_the_tokens_that_were_generated() {
+    // The answer has the token `<tool>`, which its text, being untrusted in the next prompt, would never become.
+    let opening = conversation(&["hi"]);
+    let at = tokenizer().encode(&opening).unwrap().len();
+    let says = [65, 258, 66, END];
+    let (model, probe) = model(FakeScript::new().says(at, &says));
+    let mut context = model.new_context();
+    context.prompt(&opening).unwrap();
+    let got = answer(&mut context, until_end(20));
+    assert_eq!(got.text, "A<tool>B");
+    assert_eq!(context.len(), at + 3);
+
+    let next = conversation(&["hi", &got.text, "more"]);
+    let info = context.prompt(&next).unwrap();
+    assert_eq!(info.cached, at + 3, "all that was read stays");
+    let ids = context.tokens();
+    assert_eq!(ids[..at], tokenizer().encode(&opening).unwrap());
+    assert_eq!(ids[at..at + 4], [65, 258, 66, END]);
+    assert_eq!(tokenizer().decode(&ids, false).unwrap(), next.iter().map(Segment::text).collect::<String>());
+    let got = answer(&mut context, request(1));
+    assert_eq!(got.finished.usage.cached_tokens, at + 3);
+    assert_eq!(probe.caches(), [ids]);
+}
+
+#[test]
+fn an_answer_that_a_template_trims_keeps_its_tokens_up_to_the_cut() {
+    let at = tokenizer().encode(&conversation(&["hi"])).unwrap().len();
+    let (model, _) = model(FakeScript::new().says(at, &[258, 65, 10, 10, END]));
+    let mut context = model.new_context();
+    context.prompt(&conversation(&["hi"])).unwrap();
+    assert_eq!(answer(&mut context, until_end(20)).text, "<tool>A\n\n");
+    context.prompt(&conversation(&["hi", "<tool>A", "more"])).unwrap();
+    assert_eq!(context.tokens()[at..at + 3], [258, 65, END]);
+}
+
+#[test]
+fn an_answer_that_was_edited_is_encoded_anew() {
+    let at = tokenizer().encode(&conversation(&["hi"])).unwrap().len();
+    let (model, _) = model(FakeScript::new().says(at, &[258, 65, 66, END]));
+    let mut context = model.new_context();
+    context.prompt(&conversation(&["hi"])).unwrap();
+    answer(&mut context, until_end(20));
+    let edited = conversation(&["hi", "<tool>AX", "more"]);
+    let info = context.prompt(&edited).unwrap();
+    assert_eq!(context.tokens(), tokenizer().encode(&edited).unwrap());
+    assert_eq!(info.cached, at);
+}
+
+#[test]
+fn a_text_that_differs_in_the_middle_keeps_its_beginning() {
+    let (model, probe) = model(FakeScript::new());
+    let mut context = context(&model, "one two three");
+    answer(&mut context, request(4));
+    context.prompt(&[trusted("one 2 three")]).unwrap();
+    let got = answer(&mut context, request(1));
+    assert_eq!(got.finished.usage.cached_tokens, 4);
+    assert_eq!(probe.caches(), [bytes("one 2 three")]);
+}
+
+#[test]
+fn text_of_another_trust_is_another_text() {
+    let (model, _) = model(FakeScript::new());
+    let mut context = model.new_context();
+    context.prompt(&[trusted("<|start|>x")]).unwrap();
+    assert_eq!(context.tokens(), [START, 120]);
+    context.prompt(&[untrusted("<|start|>x")]).unwrap();
+    assert_eq!(context.tokens(), bytes("<|start|>x"));
+    assert_eq!(context.text(), "<|start|>x");
+}
+
+#[test]
+fn a_cache_that_cannot_go_back_is_read_anew() {
+    let script = || FakeScript::new().never_truncate().says(3, &[65, END]);
+    let (model, probe) = model(script());
+    let mut context = context(&model, "abc");
+    assert_eq!(answer(&mut context, until_end(9)).text, "A");
+    let got = answer(&mut context, request(2));
+    assert_eq!(got.finished.usage.cached_tokens, 0);
+    assert_eq!(probe.caches().len(), 1);
+    assert_eq!(probe.caches()[0][..4], bytes("abcA"));
+}
+
+#[test]
+fn a_fork_goes_its_own_way_from_what_was_read() {
+    let (model, probe) = model(FakeScript::new());
+    let mut context = context(&model, "abc");
+    answer(&mut context, request(5));
+    let mut fork = wait(context.fork()).unwrap();
+    assert_eq!(fork.tokens(), context.tokens());
+    assert_eq!(probe.caches().len(), 2);
+    fork.append(&[trusted("!")]).unwrap();
+    let got = answer(&mut fork, request(3));
+    assert_eq!(got.finished.usage.cached_tokens, 7, "only the last token was not read");
+    let mut again = self::context(&model, "abc");
+    answer(&mut again, request(5));
+    assert_eq!(answer(&mut context, request(5)).tokens, answer(&mut again, request(5)).tokens);
+}
+
+#[test]
+fn a_truncated_context_goes_on_from_there() {
+    let (model, probe) = model(FakeScript::new());
+    let mut context = context(&model, "abcdef");
+    let first = answer(&mut context, request(6));
+    context.truncate(9).unwrap();
+    assert_eq!(context.tokens(), [bytes("abcdef"), first.tokens[..3].to_vec()].concat());
+    let second = answer(&mut context, request(3));
+    assert_eq!(second.tokens, first.tokens[3..]);
+    assert_eq!(second.finished.usage.cached_tokens, 8);
+    context.truncate(2).unwrap();
+    context.truncate(100).unwrap();
+    assert_eq!((context.tokens(), context.text()), (bytes("ab"), "ab".to_owned()));
+    context.append(&[trusted("x")]).unwrap();
+    answer(&mut context, request(1));
+    assert_eq!(probe.caches(), [bytes("abx")]);
+}
+
+#[test]
+fn one_answer_at_a_time() {
+    let gate = Gate::new();
+    let (model, _) = model(FakeScript::new().hold_pass(0, &gate));
+    let mut context = context(&model, "abc");
+    let mut generation = context.generate(request(5)).unwrap();
+    let busy = [
+        context.generate(request(5)).map(|_| ()).unwrap_err(),
+        context.prompt(&[trusted("x")]).map(|_| ()).unwrap_err(),
+        context.append(&[trusted("x")]).map(|_| ()).unwrap_err(),
+        context.set_tokens(&[1]).map(|_| ()).unwrap_err(),
+        context.truncate(1).unwrap_err(),
+        wait(context.fork()).map(|_| ()).unwrap_err(),
+    ];
+    assert!(busy.iter().all(|error| error.kind() == EngineErrorKind::Busy), "{busy:?}");
+    assert_eq!(context.text(), "abc");
+    gate.open();
+    collect(&mut generation).unwrap();
+    assert_eq!(context.len(), 8);
+    answer(&mut context, request(1));
+}
+
+#[test]
+fn a_dropped_context_frees_its_cache() {
+    let (engine, probe) = start(FakeScript::new());
+    let model = wait(engine.load(load_request("fake"))).unwrap();
+    let mut context = context(&model, "abc");
+    answer(&mut context, request(1));
+    assert_eq!(probe.caches().len(), 1);
+    drop(context);
+    // Commands are handled in order.
+    wait(engine.stats()).unwrap();
+    assert_eq!(probe.caches().len(), 0);
+
+    let mut context = self::context(&model, "abc");
+    let mut generation = context.generate(request(50)).unwrap();
+    drop(context);
+    assert_eq!(collect(&mut generation).unwrap().tokens.len(), 50, "its generation goes on");
+    wait(engine.stats()).unwrap();
+    assert_eq!(probe.caches().len(), 0);
+}
+
+#[test]
+fn a_context_without_text_has_nothing_to_go_on_with() {
+    let (model, _) = model(FakeScript::new());
+    let error = model.new_context().generate(request(1)).map(|_| ()).unwrap_err();
+    assert_eq!(error.kind(), EngineErrorKind::InvalidInput, "{error}");
+    let error = model.new_context().prompt(&[control("<|nothing|>")]).unwrap_err();
+    assert_eq!(error.kind(), EngineErrorKind::InvalidInput, "{error}");
+}
+
+#[test]
+fn a_model_without_a_tokenizer_takes_and_gives_tokens() {
+    let (engine, _) = start(FakeScript::new());
+    let model = wait(engine.load(LoadRequest::new("bare", "models/fake"))).unwrap();
+    let mut context = model.new_context();
+    let error = context.prompt(&[trusted("x")]).unwrap_err();
+    assert_eq!(error.kind(), EngineErrorKind::InvalidInput, "{error}");
+    let error = context.set_tokens(&[1, 260]).unwrap_err();
+    assert_eq!(error.kind(), EngineErrorKind::InvalidInput, "{error}");
+    context.set_tokens(&bytes("abc")).unwrap();
+    let error = context.generate(GenerateRequest { stops: vec!["x".into()], ..request(1) }).map(|_| ()).unwrap_err();
+    assert_eq!(error.kind(), EngineErrorKind::InvalidInput, "{error}");
+    let bare = answer(&mut context, request(20));
+    assert_eq!(bare.text, "");
+    let with = wait(engine.load(load_request("with"))).unwrap();
+    assert_eq!(answer(&mut self::context(&with, "abc"), request(20)).tokens, bare.tokens);
+    assert_eq!(context.tokens(), [bytes("abc"), bare.tokens].concat());
+}
+
+fn segment() -> impl Strategy<Value = Segment> {
+    let text = || "[ab€<>|toolend]{0,6}";
+    prop_oneof![
+        prop_oneof![Just("<|start|>"), Just("<|end|>"), Just("<tool>")].prop_map(control),
+        text().prop_map(Segment::Trusted),
+        text().prop_map(Segment::Untrusted),
+    ]
+}
+
+fn segments() -> impl Strategy<Value = Vec<Segment>> {
+    prop::collection::vec(segment(), 0..6)
+}
+
+fn prompted(model: &Model, segments: &[Segment]) -> Context {
+    let mut context = model.new_context();
+    context.prompt(segments).unwrap();
+    context
+}
+
+#[test]
+fn a_prompt_in_two_halves_is_the_prompt() {
+    let (model, _) = model(FakeScript::new());
+    proptest!(|(one in segments(), two in segments())| {
+        let mut halves = prompted(&model, &one);
+        halves.append(&two).unwrap();
+        let whole = prompted(&model, &[one, two].concat());
+        prop_assert_eq!(halves.tokens(), whole.tokens());
+        prop_assert_eq!(halves.text(), whole.text());
+    });
+}
+
+#[test]
+fn without_answers_the_text_before_makes_no_difference() {
+    let (model, _) = model(FakeScript::new());
+    proptest!(|(one in segments(), two in segments())| {
+        let mut changed = prompted(&model, &one);
+        changed.prompt(&two).unwrap();
+        prop_assert_eq!(changed.tokens(), tokenizer().encode(&two).unwrap());
+    });
+}

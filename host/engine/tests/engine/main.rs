@@ -1,0 +1,10 @@
+//! The engine on the fake backend.
+
+mod contexts;
+mod failures;
+mod generations;
+mod loading;
+mod machine;
+mod policies;
+mod reference;
+mod support;
