@@ -40,8 +40,8 @@ use state::State;
 pub use vocabulary::{END, START, VOCABULARY_SIZE, tokenizer_json};
 
 use crate::{
-    Backend, BackendError, BackendErrorKind, Counters, Input, KvCache, LoadOptions, LoadProgress, Logits, Memory, Model,
-    ModelInfo,
+    Backend, BackendError, BackendErrorKind, Counters, Input, KvCache, LoadOptions, LoadProgress, Logits, Memory,
+    Model, ModelInfo,
 };
 
 /// A device that follows a script.

@@ -13,7 +13,7 @@ use crate::generation::{Answer, Generation};
 use crate::model::Model;
 use crate::output::Output;
 use crate::policy::MAX_BACKTRACK;
-use crate::sequence::Start;
+use crate::start::Start;
 use crate::transcript::Transcript;
 use crate::{EngineError, EngineErrorKind};
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
@@ -16,7 +16,7 @@ use crate::context::ContextId;
 use crate::engine::{EngineStats, LoadRequest};
 use crate::model::{LoadedModels, ModelId, ModelParts};
 use crate::scheduler::Scheduler;
-use crate::sequence::Start;
+use crate::start::Start;
 use crate::{EngineError, EngineErrorKind};
 
 /// Something for the device thread to do. A reply is dropped unanswered where the thread ends before.
@@ -125,7 +125,8 @@ impl ThreadEnd {
 fn panicked(panic: &(dyn Any + Send)) -> EngineError {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no text was given");
-    let message = format!("the device thread panicked: {text}. This is a defect, please report it; start the engine anew");
+    let message =
+        format!("the device thread panicked: {text}. This is a defect, please report it; start the engine anew");
     EngineError::new(EngineErrorKind::DeviceFailed, message)
 }
 
@@ -152,10 +153,8 @@ impl Device {
                     Err(_) => return None,
                 }
             } else {
-                match commands.try_recv() {
-                    Ok(command) => Some(command),
-                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-                }
+                // Whoever has gone away leaves generations that are to end first.
+                commands.try_recv().ok()
             };
             match command {
                 Some(Command::Stop(reply)) => {

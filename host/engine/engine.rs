@@ -6,10 +6,10 @@ use std::sync::Arc;
 use wasmlx_backend::{Backend, BackendError, Counters, LoadOptions, LoadProgress, Memory};
 use wasmlx_text::Tokenizer;
 
+use crate::EngineError;
 use crate::cancel::CancelToken;
 use crate::device::{Command, DeviceHandle};
 use crate::model::Model;
-use crate::EngineError;
 
 /// A cheap handle on the device thread, which owns the backend, the models and the caches.
 ///

@@ -122,7 +122,7 @@ pub struct Usage {
 pub struct Timings {
     /// From the moment the device turned to it to its first token (or its end, where there was none).
     pub prefill: Duration,
-    /// From the call of `generate` to the first token, waiting included.
+    /// From the call of `generate` to the first token, waiting included; zero where there was none.
     pub first_token: Duration,
     /// From the first token to the end.
     pub generation: Duration,

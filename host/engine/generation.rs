@@ -15,7 +15,11 @@ use crate::policy::Policy;
 pub(crate) enum Update {
     Event(Event),
     /// `read`: how many of the context's tokens its cache has read.
-    Finished { finished: Finished, read: usize, policy: Option<Box<dyn Policy>> },
+    Finished {
+        finished: Finished,
+        read: usize,
+        policy: Option<Box<dyn Policy>>,
+    },
     Failed(EngineError, Option<Box<dyn Policy>>),
 }
 
@@ -52,7 +56,7 @@ impl Generation {
         Self { updates, cancel, thread_end, answer: Some(answer), failure: None, policy: None }
     }
 
-    /// The next event, waiting for it; none after the last. An error is the last.
+    /// The next event, waiting for it; none after the last. An error is the last. Dropping the future loses no event.
     pub async fn next(&mut self) -> Option<Result<Event, EngineError>> {
         if let Some(error) = self.failure.take() {
             return Some(Err(error));
@@ -63,7 +67,7 @@ impl Generation {
     }
 
     /// Waits for one event and takes what else is there, up to `max`; empty after the last. An error that comes
-    /// behind events is given by the next call.
+    /// behind events is given by the next call. Dropping the future loses no event.
     pub async fn next_batch(&mut self, max: usize) -> Result<Vec<Event>, EngineError> {
         let mut events = Vec::new();
         if max == 0 {

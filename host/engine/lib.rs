@@ -25,6 +25,8 @@ mod output;
 mod policy;
 mod scheduler;
 mod sequence;
+mod slot;
+mod start;
 mod transcript;
 
 pub use cancel::CancelToken;

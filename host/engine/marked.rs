@@ -71,7 +71,9 @@ impl MarkedText {
             && other.runs().all(|(run, range)| {
                 let (start, end) = (at + range.start, at + range.end);
                 self.run_at(start).is_some_and(|(own, own_range)| {
-                    own.kind == run.kind && end <= own_range.end && (own.kind != Kind::Control || own_range == (start..end))
+                    own.kind == run.kind
+                        && end <= own_range.end
+                        && (own.kind != Kind::Control || own_range == (start..end))
                 })
             })
     }

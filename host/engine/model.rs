@@ -155,7 +155,10 @@ impl LoadedModels {
     /// [`EngineErrorKind::NotLoaded`].
     pub(crate) fn remove(&mut self, id: ModelId) -> Result<(), EngineError> {
         let Some(index) = self.models.iter().position(|model| model.parts.id == id) else {
-            return Err(EngineError::new(EngineErrorKind::NotLoaded, "the model is not loaded, so it cannot be unloaded"));
+            return Err(EngineError::new(
+                EngineErrorKind::NotLoaded,
+                "the model is not loaded, so it cannot be unloaded",
+            ));
         };
         self.models.remove(index).parts.unloaded.store(true, Ordering::Release);
         Ok(())

@@ -8,7 +8,9 @@ use wasmlx_backend::Backend;
 use crate::context::ContextId;
 use crate::event::FinishReason;
 use crate::model::{LoadedModel, ModelId};
-use crate::sequence::{Sequence, Slot, Start};
+use crate::sequence::Sequence;
+use crate::slot::Slot;
+use crate::start::Start;
 use crate::{EngineError, EngineErrorKind};
 
 /// How many steps go by between two times that memory kept for reuse is given back. mlx-lm's `generate_step` does so
@@ -80,9 +82,8 @@ impl Scheduler {
     /// Fails a model's generations and frees its caches.
     pub(crate) fn drop_model(&mut self, model: ModelId) {
         self.idle.retain(|_, slot| slot.model.parts.id != model);
-        let (gone, rest) = std::mem::take(&mut self.sequences)
-            .into_iter()
-            .partition(|sequence| sequence.model().parts.id == model);
+        let (gone, rest) =
+            std::mem::take(&mut self.sequences).into_iter().partition(|sequence| sequence.model().parts.id == model);
         self.sequences = rest;
         let gone: VecDeque<Box<Sequence>> = gone;
         for sequence in gone {

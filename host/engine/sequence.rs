@@ -4,79 +4,19 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedSender;
-use wasmlx_backend::{Counters, Input, KvCache, Logits, SampleKey, Token};
+use wasmlx_backend::{Counters, Input, Logits, SampleKey, Token};
 
 use crate::cancel::CancelToken;
 use crate::chain::Chain;
 use crate::context::ContextId;
 use crate::event::{Event, FinishReason, Finished, Sampling, Timings, TokenLogprobs, Usage};
 use crate::generation::Update;
-use crate::model::{LoadedModel, ModelParts};
+use crate::model::LoadedModel;
 use crate::output::Output;
 use crate::policy::{Choice, Policy, StepInfo};
+use crate::slot::Slot;
+use crate::start::Start;
 use crate::{EngineError, EngineErrorKind};
-
-/// What the device thread needs to begin a generation.
-pub(crate) struct Start {
-    pub(crate) context: ContextId,
-    pub(crate) model: ModelParts,
-    /// The text before the answer; not empty.
-    pub(crate) tokens: Vec<u32>,
-    pub(crate) sampling: Sampling,
-    pub(crate) max_tokens: usize,
-    pub(crate) end_tokens: Vec<u32>,
-    pub(crate) seed: u64,
-    pub(crate) logprobs: Option<u32>,
-    /// Not 0.
-    pub(crate) prefill_chunk: usize,
-    pub(crate) output: Output,
-    pub(crate) updates: UnboundedSender<Update>,
-    pub(crate) cancel: CancelToken,
-    pub(crate) asked: Instant,
-}
-
-impl Start {
-    /// Ends the generation before it began: its model is gone.
-    pub(crate) fn fail(self) {
-        let policy = match self.sampling {
-            Sampling::Policy(policy) => Some(policy),
-            Sampling::Chain(_) => None,
-        };
-        // A caller who is gone needs no answer.
-        let _ = self.updates.send(Update::Failed(self.model.unloaded(), policy));
-    }
-}
-
-/// What a context has on the device: a cache that has read the first `cache.len()` of the tokens.
-pub(crate) struct Slot {
-    pub(crate) model: Rc<LoadedModel>,
-    pub(crate) tokens: Vec<u32>,
-    pub(crate) cache: Box<dyn KvCache>,
-}
-
-impl Slot {
-    pub(crate) fn new(model: Rc<LoadedModel>) -> Self {
-        let cache = model.model.new_cache();
-        Self { model, tokens: Vec::new(), cache }
-    }
-
-    /// Makes the tokens these, keeps what the cache has read of them, and leaves at least one to be read. Says how
-    /// many are kept.
-    fn reset(&mut self, tokens: Vec<u32>) -> usize {
-        let read = &self.tokens[..self.cache.len()];
-        let common = read.iter().zip(&tokens).take_while(|(old, new)| old == new).count();
-        self.tokens = tokens;
-        self.read_again_from(common.min(self.tokens.len() - 1));
-        self.cache.len()
-    }
-
-    /// Forgets what the cache has read from a position on; all of it, where the cache cannot go back so far.
-    fn read_again_from(&mut self, position: usize) {
-        if self.cache.len() > position && self.cache.truncate(position).is_err() {
-            self.cache = self.model.model.new_cache();
-        }
-    }
-}
 
 /// A generation: the state of one answer between two steps.
 pub(crate) struct Sequence {
@@ -116,7 +56,10 @@ struct Pending {
 enum Sampler {
     Chain(Chain),
     /// `seen`: how many tokens the policy was told of.
-    Policy { policy: Box<dyn Policy>, seen: usize },
+    Policy {
+        policy: Box<dyn Policy>,
+        seen: usize,
+    },
 }
 
 struct Clock {
@@ -362,11 +305,7 @@ impl Sequence {
         let tokens = self.slot.tokens[self.prompt..].to_vec();
         let finished = Finished {
             reason,
-            usage: Usage {
-                prompt_tokens: self.prompt,
-                cached_tokens: self.cached,
-                completion_tokens: tokens.len(),
-            },
+            usage: Usage { prompt_tokens: self.prompt, cached_tokens: self.cached, completion_tokens: tokens.len() },
             timings: Timings {
                 prefill: first - self.clock.started,
                 first_token: self.clock.first.map_or(Duration::ZERO, |first| first - self.clock.asked),

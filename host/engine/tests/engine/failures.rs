@@ -44,7 +44,8 @@ fn a_device_failure_ends_that_generation_and_nothing_else() {
 fn a_failure_while_the_prompt_is_read_is_reported() {
     let (model, _) = model(FakeScript::new().fail_pass(1, BackendErrorKind::OutOfMemory));
     let mut context = context(&model, "abcdef");
-    let error = collect(&mut context.generate(GenerateRequest { prefill_chunk: 2, ..request(3) }).unwrap()).unwrap_err();
+    let error =
+        collect(&mut context.generate(GenerateRequest { prefill_chunk: 2, ..request(3) }).unwrap()).unwrap_err();
     assert_eq!(error.kind(), EngineErrorKind::OutOfMemory);
     answer(&mut context, request(3));
 }

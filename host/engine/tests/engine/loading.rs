@@ -86,8 +86,8 @@ fn dropping_a_load_cancels_it_but_not_who_waits_for_the_same() {
         // The first poll sends the command.
         let polled = std::future::poll_fn(|task| std::task::Poll::Ready(load.as_mut().poll(task))).await;
         assert!(polled.is_pending());
+        gate.wait_until_reached();
     });
-    gate.wait_until_reached();
     let second = load_aside(&engine, load_request("fake"));
     gate.open();
     second.join().unwrap().unwrap();

@@ -1,5 +1,7 @@
 //! The engine on the fake backend.
 
+#![allow(clippy::unwrap_used)]
+
 mod contexts;
 mod failures;
 mod generations;

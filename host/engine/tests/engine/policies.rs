@@ -189,11 +189,17 @@ fn a_broken_rule_fails_the_answer_and_says_which() {
         (steps(2, 9, |_, _| Ok(Choice::Backtrack(0, Vec::new()))), "empty list"),
         (steps(0, 9, |_, _| Ok(Choice::Forced(vec![260]))), "token 260"),
         (
-            steps(1, 9, |info, logits| if info.generated < 2 { best(logits) } else { Ok(Choice::Backtrack(2, vec![])) }),
+            steps(
+                1,
+                9,
+                |info, logits| if info.generated < 2 { best(logits) } else { Ok(Choice::Backtrack(2, vec![])) },
+            ),
             "dropped 2 tokens",
         ),
         (
-            steps(1, 9, |info, _| Ok(if info.generated == 0 { Choice::Forced(vec![1]) } else { Choice::Backtrack(1, vec![2]) })),
+            steps(1, 9, |info, _| {
+                Ok(if info.generated == 0 { Choice::Forced(vec![1]) } else { Choice::Backtrack(1, vec![2]) })
+            }),
             "without end",
         ),
     ];

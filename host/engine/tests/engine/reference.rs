@@ -18,11 +18,14 @@ pub(crate) struct Expected {
 }
 
 /// The answer to a prompt. A policy that breaks a rule ends the process, so give none that does.
-pub(crate) fn reference(script: FakeScript, prompt: &[u32], request: &mut GenerateRequest, context_length: usize) -> Expected {
+pub(crate) fn reference(
+    script: FakeScript,
+    prompt: &[u32],
+    request: &mut GenerateRequest,
+    context_length: usize,
+) -> Expected {
     let mut backend = FakeBackend::new(script);
-    let model = backend
-        .load("any".as_ref(), &LoadOptions::default(), &mut |_| ControlFlow::Continue(()))
-        .unwrap();
+    let model = backend.load("any".as_ref(), &LoadOptions::default(), &mut |_| ControlFlow::Continue(())).unwrap();
     let mut limit = prompt.len() + request.max_tokens;
     if context_length > 0 {
         limit = limit.min(context_length);
