@@ -63,6 +63,8 @@ fn cargo(workspace: &Workspace) -> Result<Command> {
         .env("PATH", std::env::join_paths(folders)?)
         .env("RUSTC", "/usr/bin/rustc")
         .env_remove("RUSTUP_TOOLCHAIN")
+        // Debian's lld goes by its version; the name that rustc asks for is in a package of its own.
+        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", "wasm-ld-22")
         // Building the standard library is an unstable feature of Cargo's.
         .env("RUSTC_BOOTSTRAP", "1")
         .arg("-Zbuild-std=std,panic_abort");
