@@ -18,8 +18,6 @@ pub enum ErrorKind {
     Unsupported,
     /// The template nests, repeats or grows beyond what is sensible for a prompt.
     Limit,
-    /// The configuration, the options or the context is not what it should be.
-    Input,
 }
 
 /// A failure, with the line of the template where it happened.

@@ -8,7 +8,6 @@
 mod arguments;
 mod ast;
 mod attributes;
-mod component;
 mod context;
 mod conversation;
 mod error;
@@ -35,3 +34,5 @@ pub use model::ModelTemplate;
 pub use python::time::Clock;
 pub use template::Template;
 pub use text::{Origin, Text};
+
+wasmlx_template_support::component!(crate::ModelTemplate);

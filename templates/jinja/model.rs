@@ -2,10 +2,9 @@
 
 use serde_json::{Map, Value as Json};
 use wasmlx_template_support::answer::Format;
-use wasmlx_template_support::{Conversation, Message, Part, Segment};
+use wasmlx_template_support::prompt::Prompt;
+use wasmlx_template_support::{Conversation, Error, Message, Part, PromptTemplate, Segment, conversation};
 
-use crate::conversation;
-use crate::error::{Error, ErrorKind, Result};
 use crate::python::time::Clock;
 use crate::template::Template;
 use crate::text::{Origin, Text};
@@ -20,11 +19,10 @@ pub struct ModelTemplate {
     format: Format,
 }
 
-impl ModelTemplate {
-    /// Reads a configuration: a JSON object with `chat_template`, a template's source or a list of objects with
-    /// `name` and `template`, and the special tokens of the model's `tokenizer_config.json`.
-    pub fn configure(config: &str) -> Result<ModelTemplate> {
-        let config = object(config, "the configuration of the template")?;
+impl PromptTemplate for ModelTemplate {
+    /// `chat_template` is a template's source, or a list of objects with `name` and `template`.
+    fn configure(config: &str) -> Result<ModelTemplate, Error> {
+        let config = object(config, "the template's configuration")?;
         let source = config.get("chat_template").unwrap_or(&Json::Null);
         let named = |name: &str| {
             let list = source.as_array()?.iter();
@@ -32,15 +30,15 @@ impl ModelTemplate {
         };
         let Some(default) = source.as_str().or_else(|| named("default")) else {
             let message = "the model has no `chat_template`: choose a template that needs none, such as chatml";
-            return Err(Error::new(ErrorKind::Input, message));
+            return Err(Error::InvalidInput(message.to_owned()));
         };
         let tokens = config.iter().filter(|(name, _)| name.ends_with("_token")).filter_map(|(name, token)| {
             let token = token.as_str().or_else(|| token.get("content")?.as_str())?;
             Some((name.clone(), token.into()))
         });
         let mut model = ModelTemplate {
-            template: Template::parse(default)?,
-            tool_template: named("tool_use").map(Template::parse).transpose()?,
+            template: parse(default)?,
+            tool_template: named("tool_use").map(parse).transpose()?,
             tokens: tokens.collect(),
             format: Format {
                 thinking: default.contains("<think>") || default.contains("</think>"),
@@ -52,44 +50,45 @@ impl ModelTemplate {
         Ok(model)
     }
 
-    /// How the model marks its answers, as far as its template tells.
-    pub fn format(&self) -> Format {
+    /// What the template wrote is trusted, what the caller supplied is not.
+    fn render(&self, conversation: &Conversation) -> Result<Vec<Segment>, Error> {
+        let mut prompt = Prompt::default();
+        for (piece, origin) in self.text(conversation)?.runs() {
+            match origin {
+                Origin::Template => prompt.trusted(piece),
+                Origin::Caller => prompt.untrusted(piece),
+            }
+        }
+        Ok(prompt.finish())
+    }
+
+    fn stops(&self) -> Vec<String> {
+        // A template says nothing of where the model stops; the model's end tokens do.
+        Vec::new()
+    }
+
+    fn format(&self) -> Format {
         self.format
     }
+}
 
-    /// The conversation as segments: what the template wrote is trusted, what the caller supplied is not.
-    pub fn render(&self, conversation: &Conversation) -> Result<Vec<Segment>> {
-        let mut segments = Vec::new();
-        for (piece, origin) in self.text(conversation)?.runs() {
-            segments.push(match origin {
-                Origin::Template => Segment::Trusted(piece.to_owned()),
-                Origin::Caller => Segment::Untrusted(piece.to_owned()),
-            });
-        }
-        Ok(segments)
-    }
-
-    fn text(&self, conversation: &Conversation) -> Result<Text> {
-        let mut options = match conversation.options.trim() {
-            "" => Map::new(),
-            options => object(options, "the options of the template")?,
-        };
-        let clock = match options.shift_remove("now") {
-            None | Some(Json::Null) => None,
-            Some(now) => {
-                let seconds = now.as_i64().or_else(|| now.as_f64().map(|seconds| seconds as i64));
-                let message = "the option `now` must be a number of seconds";
-                Some(Clock { seconds: seconds.ok_or_else(|| Error::new(ErrorKind::Input, message))? })
+impl ModelTemplate {
+    fn text(&self, given: &Conversation) -> Result<Text, Error> {
+        let mut options = conversation::options(given)?;
+        let clock = conversation::take_clock(&mut options)?.map(|seconds| Clock { seconds });
+        let (context, has_tools) = match &given.context {
+            Some(context) => {
+                let context = object(context, "the context")?;
+                let has_tools = context.get("tools").and_then(Json::as_array).is_some_and(|tools| !tools.is_empty());
+                (context, has_tools)
+            }
+            None => {
+                let mut context = self.tokens.clone();
+                context.extend(crate::conversation::context(given, options)?);
+                (context, !given.tools.is_empty())
             }
         };
-        if let Some(context) = &conversation.context {
-            let context = object(context, "the context")?;
-            let has_tools = context.get("tools").and_then(Json::as_array).is_some_and(|tools| !tools.is_empty());
-            return self.template(has_tools).render(&context, clock);
-        }
-        let mut context = self.tokens.clone();
-        context.extend(conversation::context(conversation, options)?);
-        self.template(!conversation.tools.is_empty()).render(&context, clock)
+        self.template(has_tools).render(&context, clock).map_err(invalid_input)
     }
 
     fn template(&self, has_tools: bool) -> &Template {
@@ -118,7 +117,14 @@ impl ModelTemplate {
     }
 }
 
-fn object(text: &str, what: &str) -> Result<Map<String, Json>> {
-    serde_json::from_str(text)
-        .map_err(|error| Error::new(ErrorKind::Input, format!("{what}: not a JSON object: {error}")))
+fn object(text: &str, what: &str) -> Result<Map<String, Json>, Error> {
+    serde_json::from_str(text).map_err(|error| Error::InvalidInput(format!("{what} is no JSON object: {error}")))
+}
+
+fn parse(source: &str) -> Result<Template, Error> {
+    Template::parse(source).map_err(invalid_input)
+}
+
+fn invalid_input(error: crate::Error) -> Error {
+    Error::InvalidInput(error.to_string())
 }

@@ -62,6 +62,11 @@ impl Text {
         self.markup
     }
 
+    /// Whether any of it is the caller's.
+    pub(crate) fn has_caller(&self) -> bool {
+        self.runs().any(|(_, origin)| origin == Origin::Caller)
+    }
+
     /// The same characters, as `Markup` or as a plain string.
     pub fn with_markup(mut self, markup: bool) -> Text {
         self.markup = markup;
@@ -190,6 +195,22 @@ impl TextBuilder {
         self.push_str(chars, Origin::Template);
     }
 
+    /// The length so far, in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.chars.len()
+    }
+
+    /// Makes all from a byte on the caller's.
+    pub(crate) fn claim(&mut self, from: usize) {
+        let rest = self.chars.split_off(from);
+        let whole = self.runs.partition_point(|run| run.end <= from);
+        self.runs.truncate(whole + 1);
+        if let Some(cut) = self.runs.get_mut(whole) {
+            cut.end = from;
+        }
+        self.push_str(&rest, Origin::Caller);
+    }
+
     /// The text.
     pub(crate) fn finish(self) -> Text {
         let origins = match self.runs.as_slice() {
@@ -228,6 +249,23 @@ mod tests {
         let text = mixed().map(|c, out| out.extend(c.to_uppercase().chain(['.'])));
         let runs: Vec<_> = text.runs().collect();
         assert_eq!(runs, [("<.É.", Origin::Template), ("日.B.", Origin::Caller), (">.", Origin::Template)]);
+    }
+
+    #[test]
+    fn claiming_reaches_from_any_byte_to_the_end() {
+        for from in 0..=mixed().as_str().len() {
+            let mut builder = TextBuilder::default();
+            builder.push(&mixed());
+            if !builder.chars.is_char_boundary(from) {
+                continue;
+            }
+            builder.claim(from);
+            let text = builder.finish();
+            assert_eq!(text, mixed());
+            let of = |range: Range<usize>| text.slice(range).runs().map(|(_, origin)| origin).collect::<Vec<_>>();
+            assert!(of(from..text.as_str().len()).iter().all(|origin| *origin == Origin::Caller));
+            assert_eq!(of(0..from), mixed().slice(0..from).runs().map(|(_, origin)| origin).collect::<Vec<_>>());
+        }
     }
 
     #[test]

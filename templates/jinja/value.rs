@@ -379,6 +379,17 @@ impl Value {
         })
     }
 
+    /// Whether the value as a whole is the caller's: its text, all its keys, or all its items.
+    pub(crate) fn is_callers(&self) -> bool {
+        match self {
+            Value::Str(text) => text.has_caller(),
+            Value::Dict(dict) => dict.len() > 0 && dict.keys().all(Value::is_callers),
+            Value::List(items) => !items.is_empty() && items.iter().all(Value::is_callers),
+            Value::Tuple(tuple) => !tuple.items.is_empty() && tuple.items.iter().all(Value::is_callers),
+            _ => false,
+        }
+    }
+
     /// Python's `==`.
     pub(crate) fn equals(&self, other: &Value) -> bool {
         let all = |a: &[Value], b: &[Value]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.equals(b));

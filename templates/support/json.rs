@@ -7,11 +7,18 @@ use serde_json::Value;
 /// A value on one line: `, ` and `: ` between elements, keys in their own order.
 pub fn dumps(value: &Value) -> String {
     let mut out = String::new();
-    write(&mut out, value);
+    write(&mut out, value, None, 0);
     out
 }
 
-fn write(out: &mut String, value: &Value) {
+/// A value with each element on a line of its own, indented by this many spaces a level.
+pub fn dumps_indented(value: &Value, indent: usize) -> String {
+    let mut out = String::new();
+    write(&mut out, value, Some(indent), 0);
+    out
+}
+
+fn write(out: &mut String, value: &Value, indent: Option<usize>, depth: usize) {
     match value {
         Value::Null => out.push_str("null"),
         Value::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
@@ -23,21 +30,45 @@ fn write(out: &mut String, value: &Value) {
         Value::Array(items) => {
             out.push('[');
             for (index, item) in items.iter().enumerate() {
-                out.push_str(if index > 0 { ", " } else { "" });
-                write(out, item);
+                separate(out, index, indent, depth + 1);
+                write(out, item, indent, depth + 1);
             }
-            out.push(']');
+            close(out, ']', items.is_empty(), indent, depth);
         }
         Value::Object(entries) => {
             out.push('{');
             for (index, (key, value)) in entries.iter().enumerate() {
-                out.push_str(if index > 0 { ", " } else { "" });
+                separate(out, index, indent, depth + 1);
                 write_string(out, key);
                 out.push_str(": ");
-                write(out, value);
+                write(out, value, indent, depth + 1);
             }
-            out.push('}');
+            close(out, '}', entries.is_empty(), indent, depth);
         }
+    }
+}
+
+fn separate(out: &mut String, index: usize, indent: Option<usize>, depth: usize) {
+    match indent {
+        None => out.push_str(if index > 0 { ", " } else { "" }),
+        Some(_) => {
+            out.push_str(if index > 0 { "," } else { "" });
+            break_line(out, indent, depth);
+        }
+    }
+}
+
+fn close(out: &mut String, bracket: char, is_empty: bool, indent: Option<usize>, depth: usize) {
+    if !is_empty {
+        break_line(out, indent, depth);
+    }
+    out.push(bracket);
+}
+
+fn break_line(out: &mut String, indent: Option<usize>, depth: usize) {
+    if let Some(indent) = indent {
+        out.push('\n');
+        out.extend(std::iter::repeat_n(' ', indent * depth));
     }
 }
 
@@ -117,5 +148,11 @@ mod tests {
     fn dumps_keeps_order_and_escapes_little() {
         let value = serde_json::json!({"b": [1, 2.0, null, true], "a": {"é\"\u{1}\n": {}}, "": []});
         assert_eq!(dumps(&value), r#"{"b": [1, 2.0, null, true], "a": {"é\"\u0001\n": {}}, "": []}"#);
+    }
+
+    #[test]
+    fn indented() {
+        let value = serde_json::json!({"a": [1, {}], "b": []});
+        assert_eq!(dumps_indented(&value, 2), "{\n  \"a\": [\n    1,\n    {}\n  ],\n  \"b\": []\n}");
     }
 }

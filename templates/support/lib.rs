@@ -1,11 +1,17 @@
 //! What prompt templates share.
 //!
-//! A template is a component of the world `prompt-template`; [`bindings`] holds its types and the `export!` macro
-//! that makes a crate one. [`answer`] reads what a model writes back, [`json`] spells JSON as models saw it in
-//! training, and [`cases`] runs a template against the case files that stand beside it.
+//! A template is plain Rust, a [`PromptTemplate`]; [`component!`] makes it a component of the world `prompt-template`,
+//! whose types are in [`bindings`]. [`prompt`] puts segments together, [`answer`] reads what a model writes back, [`json`]
+//! spells JSON as models saw it in training, and [`cases`] reads the case files that stand beside each template.
 
 pub mod answer;
+pub mod cases;
+mod component;
+pub mod conversation;
+pub mod date;
 pub mod json;
+pub mod prompt;
+pub mod text;
 
 /// The world `prompt-template`, generated from `wit/`.
 #[allow(missing_docs, unreachable_pub, unsafe_code, clippy::all, reason = "generated")]
@@ -23,3 +29,4 @@ pub use bindings::exports::wasmlx::runner::template::{Guest, GuestParser};
 pub use bindings::wasmlx::runner::types::{
     Conversation, Document, Error, Message, Output, Part, Segment, Tool, ToolCall,
 };
+pub use component::PromptTemplate;

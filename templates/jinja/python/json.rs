@@ -19,8 +19,7 @@ pub(crate) struct Layout {
     pub(crate) ensure_ascii: bool,
 }
 
-/// A value as JSON. What the caller wrote stays the caller's, with the backslashes that escape it; brackets,
-/// separators and numbers are the template's.
+/// A value as JSON. What the caller supplied is the caller's, with the brackets around it and the backslashes within.
 pub(crate) fn dumps(value: &Value, layout: &Layout) -> Result<Text> {
     let mut writer = Writer { out: TextBuilder::default(), layout };
     writer.value(value, 0)?;
@@ -37,6 +36,7 @@ impl Writer<'_> {
         if depth > MAX_DEPTH {
             return Err(Error::new(ErrorKind::Limit, "a value nests too deeply for JSON"));
         }
+        let start = self.out.len();
         match value {
             Value::Str(text) => self.string(text),
             Value::List(items) => self.list(items, depth)?,
@@ -55,6 +55,9 @@ impl Writer<'_> {
                     return Err(Error::operation(message));
                 }
             },
+        }
+        if value.is_callers() {
+            self.out.claim(start);
         }
         Ok(())
     }

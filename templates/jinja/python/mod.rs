@@ -6,13 +6,10 @@ pub(crate) mod printf;
 pub(crate) mod repr;
 pub(crate) mod time;
 
+pub(crate) use wasmlx_template_support::text::is_space;
+
 use crate::text::{Text, TextBuilder};
 use crate::value::Value;
-
-/// `str.isspace` of one character: Unicode's white space and the four information separators.
-pub(crate) fn is_space(c: char) -> bool {
-    c.is_whitespace() || ('\x1c'..='\x1f').contains(&c)
-}
 
 /// Whether `repr` shows a character as it is.
 pub(crate) fn is_printable(c: char) -> bool {

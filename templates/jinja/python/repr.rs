@@ -55,6 +55,7 @@ fn write_repr(out: &mut TextBuilder, value: &Value, depth: usize) -> Result<()> 
         out.push_template(&text);
         return Ok(());
     }
+    let start = out.len();
     match value {
         Value::Str(text) if text.is_markup() => {
             out.push_template("Markup(");
@@ -89,6 +90,10 @@ fn write_repr(out: &mut TextBuilder, value: &Value, depth: usize) -> Result<()> 
         },
         Value::Undefined(_) => out.push_template("Undefined"),
         _ => out.push_template("<generator object>"),
+    }
+    // What the caller supplied is the caller's with the brackets around it.
+    if value.is_callers() {
+        out.claim(start);
     }
     Ok(())
 }

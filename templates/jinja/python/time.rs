@@ -1,5 +1,7 @@
 //! `datetime.now().strftime`, by a clock that the host sets.
 
+use wasmlx_template_support::date::{DAY, MONTHS, civil};
+
 /// A moment on the host's clock, in its local time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clock {
@@ -8,25 +10,10 @@ pub struct Clock {
 }
 
 const WEEKDAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
-
 struct Moment {
     year: i64,
     /// From 1.
-    month: i64,
+    month: usize,
     /// From 1.
     day: i64,
     /// From 1.
@@ -40,7 +27,7 @@ struct Moment {
 
 impl Moment {
     fn new(clock: Clock) -> Moment {
-        let (days, seconds) = (clock.seconds.div_euclid(86_400), clock.seconds.rem_euclid(86_400));
+        let (days, seconds) = (clock.seconds.div_euclid(DAY), clock.seconds.rem_euclid(DAY));
         let (year, month, day) = civil(days);
         Moment {
             year,
@@ -74,20 +61,6 @@ impl Moment {
             week => (self.year, week),
         }
     }
-}
-
-/// Year, month and day of a count of days since 1970 (Howard Hinnant, "chrono-Compatible Low-Level Date
-/// Algorithms", `civil_from_days`).
-fn civil(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
 /// Days from 1970 to the first of a year.
@@ -130,13 +103,13 @@ fn directive_text(clock: Clock, moment: &Moment, code: char, flag: Option<char>)
         _ => number(value, 2),
     };
     let weekday = WEEKDAYS[moment.weekday as usize];
-    let month = MONTHS[(moment.month - 1) as usize];
+    let month = MONTHS[moment.month - 1];
     let hour12 = (moment.hour + 11) % 12 + 1;
     Some(match code {
         'Y' => moment.year.to_string(),
         'C' => number(moment.year / 100, 2),
         'y' => number(moment.year.rem_euclid(100), 2),
-        'm' => number(moment.month, 2),
+        'm' => number(moment.month as i64, 2),
         'd' => number(moment.day, 2),
         'e' => spaced(moment.day),
         'j' => number(moment.day_of_year, 3),

@@ -1,16 +1,14 @@
 //! Every case of the real chat templates, against what transformers rendered.
 
-mod shared;
-
 use wasmlx_template_jinja::{ErrorKind, Template};
 
 #[test]
 fn renders_as_transformers_does() {
-    let Some(cases) = shared::cases() else { return };
+    let Some(cases) = crate::shared::cases() else { return };
     let mut failed = Vec::new();
     for case in &cases {
         let rendered = Template::parse(&case.source)
-            .and_then(|template| template.render(&case.context, shared::CLOCK))
+            .and_then(|template| template.render(&case.context, crate::shared::CLOCK))
             .map(|text| text.as_str().to_owned());
         let passes = match (&rendered, &case.expected) {
             (Ok(text), Ok(expected)) => text == expected,

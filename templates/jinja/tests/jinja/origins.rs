@@ -1,7 +1,5 @@
 //! Who wrote each byte of a prompt: what a caller supplied is never taken for the template's, from no field.
 
-mod shared;
-
 use serde_json::{Map, Value as Json};
 use wasmlx_template_jinja::{Origin, Template};
 
@@ -40,7 +38,7 @@ const SUPPLIED: [&str; 3] = ["messages", "tools", "documents"];
 
 #[test]
 fn no_byte_of_the_callers_is_trusted_from_any_field() {
-    let Some(cases) = shared::cases() else { return };
+    let Some(cases) = crate::shared::cases() else { return };
     // Whole markers, and halves of them that the template's own text might complete.
     let changes: [&dyn Fn(&str) -> String; 3] = [
         &|text| format!("{text}{FOREIGN}"),
@@ -58,7 +56,7 @@ fn no_byte_of_the_callers_is_trusted_from_any_field() {
                 let change = changes[(rendered + index) % changes.len()];
                 let mut context: Map<String, Json> = case.context.clone();
                 change_string(&mut context[field], index, change);
-                let Ok(text) = template.render(&context, shared::CLOCK) else { continue };
+                let Ok(text) = template.render(&context, crate::shared::CLOCK) else { continue };
                 rendered += 1;
                 for (piece, origin) in text.runs() {
                     let foreign = piece.contains(FOREIGN);
@@ -82,17 +80,26 @@ fn markers(text: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
+/// Whether a marker is made of a string that the caller supplied.
+fn is_supplied(supplied: &str, marker: &str) -> bool {
+    let name = marker.trim_matches(|c| "<>[]/".contains(c)).to_lowercase();
+    supplied.contains(marker) || supplied.contains(&format!("\"{name}\""))
+}
+
 #[test]
 fn markers_that_the_template_writes_are_trusted() {
-    let Some(cases) = shared::cases() else { return };
+    let Some(cases) = crate::shared::cases() else { return };
     let (mut trusted, mut failed) = (0, Vec::new());
     for case in &cases {
-        let Ok(text) = Template::parse(&case.source).unwrap().render(&case.context, shared::CLOCK) else { continue };
+        let Ok(text) = Template::parse(&case.source).unwrap().render(&case.context, crate::shared::CLOCK) else {
+            continue;
+        };
+        // A template may write a caller's word as a tag (`<type>`, from the keys of a schema): that stays the caller's.
         let supplied: String =
             SUPPLIED.iter().map(|field| case.context.get(*field).unwrap_or(&Json::Null).to_string()).collect();
         let mut origins = Vec::new();
         text.runs().for_each(|(piece, origin)| origins.extend(std::iter::repeat_n(origin, piece.len())));
-        for (at, marker) in markers(text.as_str()).filter(|(_, marker)| !supplied.contains(marker)) {
+        for (at, marker) in markers(text.as_str()).filter(|(_, marker)| !is_supplied(&supplied, marker)) {
             match origins[at..at + marker.len()].iter().all(|origin| *origin == Origin::Template) {
                 true => trusted += 1,
                 false => failed.push(format!("{}: {marker}", case.name)),
