@@ -31,7 +31,7 @@ pub struct LoadRequest {
     pub options: LoadOptions,
     /// Its tokenizer; without one only token ids can be given and got.
     pub tokenizer: Option<Tokenizer>,
-    /// Called on the device thread as files are read; it must not wait for anything.
+    /// Called on the device thread as files are read; it must neither wait nor panic.
     pub progress: Option<Box<dyn FnMut(LoadProgress) + Send>>,
     /// Breaks the load off, at the next file.
     pub cancel: CancelToken,

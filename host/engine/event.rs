@@ -19,7 +19,8 @@ pub struct GenerateRequest {
     pub end_tokens: Vec<u32>,
     /// What random draws depend on.
     pub seed: u64,
-    /// Report the log-probability of each token and of so many of the best. Costs one reading of the device a token.
+    /// Report the log-probability of each token and of so many of the best. Costs a reading of the device
+    /// a token, and another where the token is none of the best.
     pub logprobs: Option<u32>,
     /// The most tokens of a prompt to be read in one pass. Between passes other generations and cancellation have
     /// their turn.

@@ -371,7 +371,7 @@ impl Sampler {
 }
 
 fn logprobs(mut scores: Box<dyn Logits>, id: u32, count: u32) -> Result<TokenLogprobs, EngineError> {
-    let top = scores.top(count)?;
+    let top = if count > 0 { scores.top(count)? } else { Vec::new() };
     let logprob = match top.iter().find(|(token, _)| *token == id) {
         Some(&(_, logprob)) => logprob,
         None => scores.logprobs(&[id])?.first().copied().unwrap_or(f32::NEG_INFINITY),

@@ -210,10 +210,8 @@ impl Transcript {
         let Some(tokenizer) = &self.tokenizer else { return ends };
         if let Ok(mut detokenizer) = Detokenizer::following(tokenizer, false, &self.ids) {
             for (end, &id) in ends.iter_mut().zip(ids) {
-                // The same ids went through when the answer was shown.
-                if detokenizer.push(id).is_err() {
-                    break;
-                }
+                // The same ids went through when the answer was shown; one that does not now has no text.
+                let _ = detokenizer.push(id);
                 *end = detokenizer.text().len();
             }
             // A character that stays half belongs to the last token.

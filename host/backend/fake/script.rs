@@ -62,6 +62,12 @@ impl FakeScript {
         self
     }
 
+    /// How many tokens there are, for a tokenizer of another kind.
+    pub fn vocabulary_size(mut self, tokens: u32) -> Self {
+        self.info.vocabulary_size = tokens;
+        self
+    }
+
     /// The most tokens the model holds.
     pub fn context_length(mut self, tokens: u32) -> Self {
         self.info.context_length = tokens;

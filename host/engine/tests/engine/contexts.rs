@@ -1,9 +1,11 @@
 //! Contexts: what a prompt keeps of what was read, forks, truncation.
 
+use std::path::Path;
+
 use proptest::prelude::*;
 use wasmlx_backend::fake::{END, FakeScript, Gate, START};
 use wasmlx_engine::{Context, EngineErrorKind, GenerateRequest, LoadRequest, Model};
-use wasmlx_text::Segment;
+use wasmlx_text::{Segment, Tokenizer};
 
 use crate::support::{answer, bytes, collect, context, load_request, model, request, start, tokenizer, wait};
 
@@ -247,6 +249,68 @@ fn segment() -> impl Strategy<Value = Segment> {
 
 fn segments() -> impl Strategy<Value = Vec<Segment>> {
     prop::collection::vec(segment(), 0..6)
+}
+
+/// A model with the built-in model's tokenizer, whose tokens are of many letters.
+fn merging_model(script: FakeScript) -> (Model, Tokenizer) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../store/default-model");
+    let tokenizer = Tokenizer::from_folder(&folder).unwrap();
+    let (engine, _) = start(script.vocabulary_size(tokenizer.vocab_size() as u32));
+    let request = LoadRequest { tokenizer: Some(tokenizer.clone()), ..LoadRequest::new("merging", "models/fake") };
+    (wait(engine.load(request)).unwrap(), tokenizer)
+}
+
+fn chatml(turns: &[&str]) -> Vec<Segment> {
+    let mut segments = Vec::new();
+    for (index, text) in turns.iter().enumerate() {
+        let role = if index % 2 == 0 { "user\n" } else { "assistant\n" };
+        segments.extend([
+            control("<|im_start|>"),
+            trusted(role),
+            untrusted(text),
+            control("<|im_end|>"),
+            trusted("\n"),
+        ]);
+    }
+    segments.extend([control("<|im_start|>"), trusted("assistant\n")]);
+    segments
+}
+
+#[test]
+fn an_answer_keeps_its_tokens_though_encoding_would_merge_them() {
+    let tokenizer = merging_model(FakeScript::new()).1;
+    let opening = chatml(&["What is the capital of Japan?"]);
+    let at = tokenizer.encode(&opening).unwrap().len();
+    // The answer in tokens of one letter each.
+    let letter = |letter: char| tokenizer.encode_plain(&letter.to_string(), false).unwrap();
+    let answer_ids: Vec<u32> = "The capital is Tokyo.".chars().flat_map(letter).collect();
+    let end = tokenizer.token_id("<|im_end|>").unwrap();
+    let (model, _) = merging_model(FakeScript::new().says(at, &answer_ids).says(at + answer_ids.len(), &[end]));
+    let mut context = prompted(&model, &opening);
+    let got = answer(&mut context, GenerateRequest { end_tokens: vec![end], ..request(100) });
+    assert_eq!(got.text, "The capital is Tokyo.");
+    let next = chatml(&["What is the capital of Japan?", &got.text, "And of France?"]);
+    let info = context.prompt(&next).unwrap();
+    let (ids, anew) = (context.tokens(), tokenizer.encode(&next).unwrap());
+    assert!(anew.len() < ids.len(), "encoding merges the letters");
+    assert_eq!(ids[at..at + answer_ids.len()], answer_ids);
+    let rest = anew.iter().rposition(|&id| id == end).unwrap() - 1;
+    assert!(ids.ends_with(&anew[rest..]), "what comes after the answer is encoded as ever");
+    assert_eq!(info.cached, at + answer_ids.len());
+    assert_eq!(tokenizer.decode(&ids, false).unwrap(), next.iter().map(Segment::text).collect::<String>());
+}
+
+#[test]
+fn a_border_between_two_prompts_changes_no_merge() {
+    let (model, tokenizer) = merging_model(FakeScript::new());
+    let words = || prop::collection::vec("(the |Tok|yo|  |\n|capital of |<\\|im_|end\\|>|é){0,4}", 0..4);
+    proptest!(|(one in words(), two in words())| {
+        let segments = |texts: &[String]| texts.iter().map(|text| untrusted(text)).collect::<Vec<_>>();
+        let (one, two) = (segments(&one), segments(&two));
+        let mut halves = prompted(&model, &one);
+        halves.append(&two).unwrap();
+        prop_assert_eq!(halves.tokens(), tokenizer.encode(&[one, two].concat()).unwrap());
+    });
 }
 
 fn prompted(model: &Model, segments: &[Segment]) -> Context {

@@ -17,7 +17,8 @@ fn a_device_failure_ends_that_generation_and_nothing_else() {
             answer(&mut context(&model, "abc"), request(10)).tokens
         };
         // Pass 4 gives the fifth token.
-        let (model, probe) = model(FakeScript::new().fail_pass(4, kind));
+        let (engine, probe) = start(FakeScript::new().fail_pass(4, kind));
+        let model = wait(engine.load(load_request("fake"))).unwrap();
         let mut context = context(&model, "abc");
         let mut generation = context.generate(request(10)).unwrap();
         let mut tokens = Vec::new();
@@ -31,6 +32,8 @@ fn a_device_failure_ends_that_generation_and_nothing_else() {
         assert_eq!(error.kind(), expected, "{error}");
         assert_eq!(tokens, right[..4], "what was chosen before it is delivered");
         assert!(generation.blocking_next().is_none());
+        // The failure is reported first and then cleared up after, before the next command.
+        wait(engine.stats()).unwrap();
         assert_eq!(probe.caches().len(), 0, "nobody knows what the cache holds, so it is gone");
         assert_eq!(probe.clearings(), u64::from(expected == EngineErrorKind::OutOfMemory));
 
