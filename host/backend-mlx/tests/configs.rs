@@ -1,0 +1,133 @@
+//! `config.json` of well-known models: each parses, or is refused for the right reason.
+
+use std::path::{Path, PathBuf};
+
+use wasmlx_backend::BackendErrorKind::{self, Unsupported};
+use wasmlx_backend_mlx::config::{ModelConfig, Packing, RopeScaling};
+
+/// The folder of files that are shared between programs and are no part of this repository.
+fn shared() -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
+    let folder = std::env::var_os("WASMLX_SHARED").map_or(beside, PathBuf::from).join("model-configs");
+    folder.is_dir().then_some(folder)
+}
+
+fn parse(name: &str) -> Option<Result<ModelConfig, (BackendErrorKind, String)>> {
+    let path = shared()?.join(format!("{name}.config.json"));
+    let json = std::fs::read(path).unwrap();
+    Some(ModelConfig::parse(&json).map_err(|error| (error.kind(), error.to_string())))
+}
+
+#[test]
+fn every_config_parses_or_is_refused_by_its_architecture() {
+    let Some(folder) = shared() else {
+        println!("skipped: no shared model-configs");
+        return;
+    };
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let file = path.file_name().unwrap().to_string_lossy().into_owned();
+        let Some(name) = file.strip_suffix(".config.json").filter(|name| !name.ends_with("generation")) else {
+            continue;
+        };
+        let json: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        let model_type = json["model_type"].as_str().unwrap();
+        let known = ["llama", "mistral", "qwen2", "qwen3"].contains(&model_type);
+        match parse(name).unwrap() {
+            Ok(config) => {
+                assert!(known, "{name}");
+                assert_eq!(config.model_type, model_type);
+                assert_eq!(config.windows.len() as u64, json["num_hidden_layers"].as_u64().unwrap(), "{name}");
+                assert_eq!(config.vocabulary_size as u64, json["vocab_size"].as_u64().unwrap(), "{name}");
+            }
+            Err((kind, message)) => {
+                assert!(!known, "{name}: {message}");
+                assert_eq!(kind, Unsupported, "{name}: {message}");
+                assert!(message.contains(&format!("`{model_type}`")), "{name}: {message}");
+            }
+        }
+        seen += 1;
+    }
+    assert!(seen >= 20, "only {seen} configs");
+}
+
+#[test]
+fn what_is_special_about_each_is_read() {
+    if shared().is_none() {
+        println!("skipped: no shared model-configs");
+        return;
+    }
+    let config = |name| parse(name).unwrap().unwrap();
+
+    let llama = config("Llama-3.2-1B-Instruct");
+    assert_eq!((llama.head_dimension, llama.key_value_heads, llama.context_length), (64, 8, 131_072));
+    let expected = RopeScaling::Llama3 {
+        factor: 32.0,
+        low_frequency_factor: 1.0,
+        high_frequency_factor: 4.0,
+        original_context: 8192.0,
+    };
+    assert_eq!((llama.rope.theta, llama.rope.scaling), (500_000.0, expected));
+    assert_eq!(llama.tie_word_embeddings, Some(true));
+
+    let smol = config("SmolLM2-135M");
+    assert_eq!((smol.attention_heads, smol.key_value_heads, smol.windows.len()), (9, 3, 30));
+
+    let mistral = config("mlx_Mistral-7B-Instruct-v0.2-4bit");
+    assert_eq!(mistral.quantization.unwrap().packing, Packing { bits: 4, group_size: 64 });
+    assert!(mistral.windows.iter().all(Option::is_none));
+
+    let qwen2 = config("Qwen2.5-7B-Instruct");
+    assert!(qwen2.biases.queries_keys_values && !qwen2.biases.attention_output && !qwen2.head_norms);
+    assert_eq!((qwen2.head_dimension, qwen2.rope.theta), (128, 1_000_000.0));
+    assert!(qwen2.windows.iter().all(Option::is_none));
+
+    let qwen3 = config("Qwen3-0.6B");
+    assert!(qwen3.head_norms && !qwen3.biases.queries_keys_values);
+    assert_eq!((qwen3.head_dimension, qwen3.attention_heads, qwen3.hidden_size), (128, 16, 1024));
+    assert_eq!(config("mlx-community_Qwen3-0.6B-4bit").quantization.unwrap().packing.bits, 4);
+}
+
+#[test]
+fn parameters_of_positions_may_be_nested_and_exceptions_named() {
+    let json = r#"{"model_type": "qwen3", "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "head_dim": 16, "vocab_size": 320, "rms_norm_eps": 1e-6,
+        "rope_parameters": {"rope_theta": 5000, "rope_type": "linear", "factor": 4},
+        "quantization": {"group_size": 64, "bits": 4, "mode": "affine",
+            "lm_head": {"group_size": 32, "bits": 6}, "model.layers.0.mlp.down_proj": false}}"#;
+    let config = ModelConfig::parse(json.as_bytes()).unwrap();
+    assert_eq!(config.rope.theta, 5000.0);
+    assert_eq!(config.rope.scaling, RopeScaling::Linear { factor: 4.0 });
+    let exceptions = config.quantization.unwrap().exceptions;
+    assert_eq!(exceptions["lm_head"], Some(Packing { bits: 6, group_size: 32 }));
+    assert_eq!(exceptions["model.layers.0.mlp.down_proj"], None);
+    assert_eq!(exceptions.len(), 2);
+
+    let longrope = json.replace("linear", "longrope");
+    let error = ModelConfig::parse(longrope.as_bytes()).unwrap_err();
+    assert_eq!(error.kind(), Unsupported);
+    assert!(error.to_string().contains("`longrope`"), "{error}");
+}
+
+proptest::proptest! {
+    /// Whatever the bytes say, the answer is a configuration or an error, never a panic.
+    #[test]
+    fn any_bytes_are_answered(json: Vec<u8>) {
+        let _ = ModelConfig::parse(&json);
+    }
+
+    /// Numbers at the edges of their types, in every place.
+    #[test]
+    fn any_numbers_are_answered(sizes: [u64; 8], factor: f64, architecture in 0usize..3) {
+        let [hidden, middle, layers, heads, kv_heads, head, vocabulary, context] = sizes;
+        let model_type = ["llama", "qwen2", "qwen3"][architecture];
+        let json = serde_json::json!({
+            "model_type": model_type, "hidden_size": hidden, "intermediate_size": middle, "num_hidden_layers": layers,
+            "num_attention_heads": heads, "num_key_value_heads": kv_heads, "head_dim": head, "vocab_size": vocabulary,
+            "max_position_embeddings": context, "rms_norm_eps": 1e-6, "rope_theta": factor,
+            "rope_scaling": {"type": "yarn", "factor": factor, "beta_fast": factor},
+        });
+        let _ = ModelConfig::parse(json.to_string().as_bytes());
+    }
+}
