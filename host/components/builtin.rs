@@ -1,9 +1,19 @@
 //! The components that come with the host, inside of it.
 
-/// Their names, the default of each slot first.
-pub const NAMES: [&str; 0] = [];
+/// Embeds them; `build.rs` has the same list.
+macro_rules! components {
+    ($($name:literal),*) => {
+        /// The names of the components that come with the host.
+        pub const NAMES: &[&str] = &[$($name),*];
 
-/// A component's bytes.
-pub fn builtin(_name: &str) -> Option<&'static [u8]> {
-    None
+        /// The bytes of a component that comes with the host.
+        pub fn builtin(name: &str) -> Option<&'static [u8]> {
+            match name {
+                $($name => Some(include_bytes!(concat!(env!("WASMLX_COMPONENTS"), "/", $name, ".wasm"))),)*
+                _ => None,
+            }
+        }
+    };
 }
+
+components!("jinja", "chatml", "llama3", "default-policy", "classic", "mirostat", "chat");

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use wasmlx_engine::{Event, GenerateRequest, Model};
 
-use crate::{ComponentError, ComponentErrorKind, TemplateSetup, Tool};
+use crate::{ComponentError, ComponentErrorKind, Script, TemplateSetup, Tool};
 
 /// A future that is `Send`, on the heap.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -41,6 +41,12 @@ pub trait ChatHost: Send + Sync + 'static {
     /// Gets each event of each generation, before the component does.
     fn observe(&self, event: &Event) {
         let _ = event;
+    }
+
+    /// What takes the place of a model: then contexts hold nothing, prompts are empty, and generations are these. For
+    /// the cases of chat components, which need no model.
+    fn script(&self) -> Option<&Script> {
+        None
     }
 
     /// Seconds since 1970 in local time, for templates that print the date; by default in UTC.

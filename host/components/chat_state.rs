@@ -4,7 +4,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use serde_json::json;
-use wasmlx_engine::{Context, Model};
+use wasmlx_engine::{Context, EngineError, Model, PromptInfo};
 use wasmlx_text::{Segment, Tokenizer};
 use wasmtime::component::{Resource, ResourceTable, ResourceTableError};
 
@@ -39,9 +39,14 @@ pub(crate) struct ChatState {
     told: Option<ComponentError>,
 }
 
-/// A context that a guest holds; none once a panic has lost it.
+/// A context that a guest holds.
 #[allow(unreachable_pub, reason = "the bindings re-export it")]
-pub struct HeldContext(Option<Context>);
+pub enum HeldContext {
+    /// None once a panic has lost it.
+    Model(Option<Context>),
+    /// What a script has in the place of one: it holds nothing.
+    Scripted,
+}
 
 impl ChatState {
     /// The state of a new instance.
@@ -106,31 +111,49 @@ impl ChatState {
 
     /// A new context.
     pub(crate) fn open(&mut self, model: Option<&str>) -> Result<Resource<HeldContext>, ComponentError> {
-        let context = self.model(model)?.new_context();
-        self.table.push(HeldContext(Some(context))).map_err(too_many)
+        let held = match self.host.script() {
+            Some(_) => HeldContext::Scripted,
+            None => HeldContext::Model(Some(self.model(model)?.new_context())),
+        };
+        self.table.push(held).map_err(too_many)
     }
 
-    /// A context that the guest holds.
-    pub(crate) fn context(&mut self, context: &Resource<HeldContext>) -> wasmtime::Result<&mut Context> {
-        self.table.get_mut(context)?.0.as_mut().ok_or_else(|| wasmtime::Error::msg("the context was lost in a panic"))
+    /// A context that the guest holds; none where a script has taken its place.
+    pub(crate) fn context(&mut self, context: &Resource<HeldContext>) -> wasmtime::Result<Option<&mut Context>> {
+        match self.table.get_mut(context)? {
+            HeldContext::Scripted => Ok(None),
+            HeldContext::Model(Some(context)) => Ok(Some(context)),
+            HeldContext::Model(None) => Err(lost()),
+        }
     }
 
-    /// Works on a context off this thread: tokenising a long text takes a while.
-    pub(crate) async fn with_context<T: Send + 'static>(
+    /// Has a context read a prompt.
+    pub(crate) async fn read(
+        &mut self,
+        context: &Resource<HeldContext>,
+        read: impl FnOnce(&mut Context) -> Result<PromptInfo, EngineError> + Send + 'static,
+    ) -> wasmtime::Result<Result<PromptInfo, ComponentError>> {
+        match self.context(context)? {
+            Some(_) => self.with_context(context, move |context| Ok(read(context)?)).await,
+            None => Ok(Ok(PromptInfo { tokens: 0, cached: 0 })),
+        }
+    }
+
+    /// Works on a model's context off this thread: tokenising a long text takes a while.
+    async fn with_context<T: Send + 'static>(
         &mut self,
         handle: &Resource<HeldContext>,
         work: impl FnOnce(&mut Context) -> Result<T, ComponentError> + Send + 'static,
     ) -> wasmtime::Result<Result<T, ComponentError>> {
-        self.context(handle)?;
-        let held = self.table.get_mut(handle)?.0.take();
-        let (held, result) = blocking(move || {
-            let mut held = held;
-            let result = held.as_mut().map(work);
-            Ok((held, result))
+        let HeldContext::Model(held) = self.table.get_mut(handle)? else { return Err(lost()) };
+        let mut context = held.take().ok_or_else(lost)?;
+        let (context, result) = blocking(move || {
+            let result = work(&mut context);
+            Ok((context, result))
         })
         .await??;
-        self.table.get_mut(handle)?.0 = held;
-        result.ok_or_else(|| wasmtime::Error::msg("the context was lost in a panic"))
+        *self.table.get_mut(handle)? = HeldContext::Model(Some(context));
+        Ok(result)
     }
 
     /// A second context with the same text.
@@ -138,9 +161,12 @@ impl ChatState {
         &mut self,
         context: &Resource<HeldContext>,
     ) -> wasmtime::Result<Result<Resource<HeldContext>, ComponentError>> {
-        let fork = self.context(context)?.fork().await;
+        let fork = match self.context(context)? {
+            Some(context) => context.fork().await.map(|fork| HeldContext::Model(Some(fork))),
+            None => Ok(HeldContext::Scripted),
+        };
         Ok(match fork {
-            Ok(fork) => self.table.push(HeldContext(Some(fork))).map_err(too_many),
+            Ok(fork) => self.table.push(fork).map_err(too_many),
             Err(error) => Err(error.into()),
         })
     }
@@ -153,6 +179,12 @@ impl ChatState {
     ) -> wasmtime::Result<Result<Resource<HeldGeneration>, ComponentError>> {
         if self.cancellation.wish() != Wish::Answer {
             return Ok(Err(cancelled()));
+        }
+        if let Some(script) = self.host.script() {
+            return Ok(match script.next() {
+                Ok(round) => self.table.push(HeldGeneration::scripted(round)).map_err(too_many),
+                Err(error) => Err(error),
+            });
         }
         let template = match self.template().await? {
             Ok(template) => template,
@@ -190,6 +222,9 @@ impl ChatState {
         &mut self,
         mut conversation: Conversation,
     ) -> wasmtime::Result<Result<Vec<Segment>, ComponentError>> {
+        if self.host.script().is_some() {
+            return Ok(Ok(Vec::new()));
+        }
         let now = self.host.now();
         conversation.options.entry("now").or_insert_with(|| json!(now));
         match self.template().await? {
@@ -275,6 +310,10 @@ pub(crate) fn tokenizer(model: &Model) -> Result<&Tokenizer, ComponentError> {
 
 fn cancelled() -> ComponentError {
     ComponentError::new(ComponentErrorKind::Cancelled, "", "the turn was cancelled")
+}
+
+fn lost() -> wasmtime::Error {
+    wasmtime::Error::msg("the context was lost in a panic")
 }
 
 fn too_many(_: ResourceTableError) -> ComponentError {

@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 
-use wasmlx_engine::{Event, FinishReason, Finished, Generation, Usage};
+use wasmlx_engine::{Event, Finished, Generation};
 
 use crate::cancellation::Cancellation;
 use crate::chat_state::blocking;
-use crate::conversation::Output;
+use crate::conversation::{FinishReason, Output, Usage};
 use crate::template::Parser;
-use crate::{ChatHost, ComponentError};
+use crate::{ChatHost, ComponentError, Round};
 
 /// The most events taken from the engine at once. More come only where the reader was slow.
 const BATCH: usize = 256;
@@ -23,7 +23,8 @@ pub(crate) enum Generated {
 /// A generation whose text the session's template reads.
 #[allow(unreachable_pub, reason = "the bindings re-export it")]
 pub struct HeldGeneration {
-    generation: Generation,
+    /// None where a script has taken its place.
+    generation: Option<Generation>,
     /// None while it reads elsewhere, and for good once it has failed.
     parser: Option<Parser>,
     ready: VecDeque<Generated>,
@@ -33,13 +34,23 @@ pub struct HeldGeneration {
 
 impl HeldGeneration {
     pub(crate) fn new(generation: Generation, parser: Parser) -> Self {
-        Self { generation, parser: Some(parser), ready: VecDeque::new(), ended: false, cancelled: false }
+        let parser = Some(parser);
+        Self { generation: Some(generation), parser, ready: VecDeque::new(), ended: false, cancelled: false }
+    }
+
+    /// What a script has in the place of one.
+    pub(crate) fn scripted(Round { outputs, finish, usage }: Round) -> Self {
+        let end = Generated::Finished { reason: finish, usage };
+        let ready = outputs.into_iter().map(Generated::Output).chain([end]).collect();
+        Self { generation: None, parser: None, ready, ended: true, cancelled: false }
     }
 
     /// Lets it end as cancelled.
     pub(crate) fn cancel(&mut self) {
         self.cancelled = true;
-        self.generation.cancel();
+        if let Some(generation) = &self.generation {
+            generation.cancel();
+        }
     }
 
     /// Waits for one event and takes what else is there, up to `max`; empty after the last.
@@ -50,13 +61,14 @@ impl HeldGeneration {
         cancellation: &mut Cancellation,
     ) -> wasmtime::Result<Result<Vec<Generated>, ComponentError>> {
         while self.ready.is_empty() && !self.ended && max > 0 {
+            let Some(generation) = &mut self.generation else { break };
             let events = tokio::select! {
                 biased;
                 () = cancellation.cancelled(), if !self.cancelled => {
                     self.cancel();
                     continue;
                 }
-                events = self.generation.next_batch(BATCH) => events,
+                events = generation.next_batch(BATCH) => events,
             };
             let read = match events {
                 Ok(events) => self.read(events, host).await?,
@@ -64,7 +76,7 @@ impl HeldGeneration {
             };
             if let Err(error) = read {
                 self.ended = true;
-                self.generation.cancel();
+                self.cancel();
                 return Ok(Err(error));
             }
         }
@@ -81,7 +93,7 @@ impl HeldGeneration {
             host.observe(&event);
             match event {
                 Event::Token { text, .. } => answer.push_str(&text),
-                Event::Finished(Finished { reason, usage, .. }) => end = Some((reason, usage)),
+                Event::Finished(Finished { reason, usage, .. }) => end = Some((reason.into(), usage.into())),
             }
         }
         let is_end = end.is_some();

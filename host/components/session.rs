@@ -154,21 +154,22 @@ impl Session {
         Ok(())
     }
 
-    /// Makes sure that there is an instance.
+    /// Makes sure that there is an instance. A state that cannot be restored is not worth failing for: the messages are
+    /// the host's.
     async fn ready(&mut self) -> Result<(), ComponentError> {
         if self.live.is_some() {
             return Ok(());
         }
         let component = self.component.clone();
-        let live = match self.saved.clone() {
-            None => self.instantiate(&component, None).await?,
-            Some(saved) => match self.instantiate(&component, Some(saved)).await {
-                Err(error) if error.kind() != ComponentErrorKind::Trapped => {
-                    tracing::warn!("{error}; the chat goes on from its messages alone");
-                    self.instantiate(&component, None).await?
-                }
-                restored => restored?,
-            },
+        let restored = match self.saved.clone() {
+            Some(saved) => self.instantiate(&component, Some(saved)).await.map_err(|error| {
+                tracing::warn!("{error}; the chat goes on from its messages alone");
+            }),
+            None => Err(()),
+        };
+        let live = match restored {
+            Ok(live) => live,
+            Err(()) => self.instantiate(&component, None).await?,
         };
         self.live = Some(live);
         Ok(())

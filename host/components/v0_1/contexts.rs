@@ -25,7 +25,7 @@ impl HostContext for ChatState {
         segments: Vec<wit::Segment>,
     ) -> Result<Result<contexts::PromptInfo, wit::Error>> {
         let mut state = self.enter();
-        let read = state.with_context(&context, move |context| Ok(context.prompt(&all(segments))?)).await?;
+        let read = state.read(&context, move |context| context.prompt(&all(segments))).await?;
         Ok(state.answer(read.map(Into::into)))
     }
 
@@ -35,12 +35,13 @@ impl HostContext for ChatState {
         segments: Vec<wit::Segment>,
     ) -> Result<Result<contexts::PromptInfo, wit::Error>> {
         let mut state = self.enter();
-        let read = state.with_context(&context, move |context| Ok(context.append(&all(segments))?)).await?;
+        let read = state.read(&context, move |context| context.append(&all(segments))).await?;
         Ok(state.answer(read.map(Into::into)))
     }
 
     async fn tokens(&mut self, context: Resource<HeldContext>) -> Result<Vec<u32>> {
-        Ok(self.enter().context(&context)?.tokens())
+        let mut state = self.enter();
+        Ok(state.context(&context)?.map(|context| context.tokens()).unwrap_or_default())
     }
 
     async fn fork(&mut self, context: Resource<HeldContext>) -> Result<Result<Resource<HeldContext>, wit::Error>> {
@@ -51,7 +52,7 @@ impl HostContext for ChatState {
 
     async fn truncate(&mut self, context: Resource<HeldContext>, length: u32) -> Result<Result<(), wit::Error>> {
         let mut state = self.enter();
-        let truncated = state.context(&context)?.truncate(length as usize);
+        let truncated = state.context(&context)?.map_or(Ok(()), |context| context.truncate(length as usize));
         Ok(state.answer(truncated.map_err(Into::into)))
     }
 
@@ -113,18 +114,9 @@ impl From<Generated> for contexts::GenerationEvent {
     fn from(event: Generated) -> Self {
         match event {
             Generated::Output(output) => Self::Output(output.into()),
-            Generated::Finished { reason, usage } => Self::Finished(contexts::Finish {
-                reason: match reason {
-                    wasmlx_engine::FinishReason::Stop => wit::FinishReason::Stop,
-                    wasmlx_engine::FinishReason::Length => wit::FinishReason::Length,
-                    wasmlx_engine::FinishReason::Cancelled => wit::FinishReason::Cancelled,
-                },
-                usage: wit::Usage {
-                    prompt_tokens: count(usage.prompt_tokens),
-                    cached_tokens: count(usage.cached_tokens),
-                    completion_tokens: count(usage.completion_tokens),
-                },
-            }),
+            Generated::Finished { reason, usage } => {
+                Self::Finished(contexts::Finish { reason: reason.into(), usage: usage.into() })
+            }
         }
     }
 }

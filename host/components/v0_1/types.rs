@@ -131,6 +131,43 @@ impl From<wit::Usage> for Usage {
     }
 }
 
+impl From<FinishReason> for wit::FinishReason {
+    fn from(reason: FinishReason) -> Self {
+        match reason {
+            FinishReason::Stop => Self::Stop,
+            FinishReason::Length => Self::Length,
+            FinishReason::ToolCalls => Self::ToolCalls,
+            FinishReason::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+impl From<Usage> for wit::Usage {
+    fn from(Usage { prompt_tokens, cached_tokens, completion_tokens }: Usage) -> Self {
+        Self { prompt_tokens, cached_tokens, completion_tokens }
+    }
+}
+
+impl From<wasmlx_engine::FinishReason> for FinishReason {
+    fn from(reason: wasmlx_engine::FinishReason) -> Self {
+        match reason {
+            wasmlx_engine::FinishReason::Stop => Self::Stop,
+            wasmlx_engine::FinishReason::Length => Self::Length,
+            wasmlx_engine::FinishReason::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+impl From<wasmlx_engine::Usage> for Usage {
+    fn from(usage: wasmlx_engine::Usage) -> Self {
+        Self {
+            prompt_tokens: count(usage.prompt_tokens),
+            cached_tokens: count(usage.cached_tokens),
+            completion_tokens: count(usage.completion_tokens),
+        }
+    }
+}
+
 /// An error that a guest answered, as that of no component yet.
 impl From<wit::Error> for ComponentError {
     fn from(error: wit::Error) -> Self {

@@ -1,0 +1,36 @@
+;; A chat in the raw: it answers everything with nothing but `done(stop)`.
+(module
+  (import "[export]wasmlx:runner/chat@0.1.0" "[resource-new]conversation" (func $new (param i32) (result i32)))
+  (import "[export]wasmlx:runner/chat@0.1.0" "[resource-new]turn" (func $new-turn (param i32) (result i32)))
+COMMON
+  ;; ok([done(stop)])
+  (data (i32.const 1200) "\00\00\00\00" "\c0\04\00\00" "\01\00\00\00")
+  (data (i32.const 1216) "\05")
+
+  (func (export "wasmlx:runner/chat@0.1.0#[constructor]conversation") (param i32 i32) (result i32)
+    (call $misbehave (i32.const 1))
+    (call $new (i32.const 7)))
+
+  (func (export "wasmlx:runner/chat@0.1.0#[method]conversation.send") (param i32) (result i32)
+    (call $misbehave (i32.const 2))
+    (i32.store (i32.const 3076) (call $new-turn (i32.const 8)))
+    (i32.const 3072))
+
+  (func (export "wasmlx:runner/chat@0.1.0#[method]turn.next") (param i32) (result i32)
+    (unreachable))
+
+  (func (export "wasmlx:runner/chat@0.1.0#[method]turn.next-batch") (param i32 i32) (result i32)
+    (call $misbehave (i32.const 3))
+    (i32.const 1200))
+
+  (func (export "wasmlx:runner/chat@0.1.0#[dtor]turn") (param i32)
+    (call $misbehave (i32.const 4)))
+
+  (func (export "wasmlx:runner/chat@0.1.0#[method]conversation.save") (param i32) (result i32)
+    (call $misbehave (i32.const 5))
+    (i32.const 1024))
+
+  (func (export "wasmlx:runner/chat@0.1.0#[static]conversation.restore") (param i32 i32 i32 i32 i32) (result i32)
+    (call $misbehave (i32.const 6))
+    (i32.store (i32.const 3076) (call $new (i32.const 7)))
+    (i32.const 3072)))

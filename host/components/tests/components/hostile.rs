@@ -1,0 +1,103 @@
+//! Guests that do not return: each export of each world, in each way. What comes of it is a typed error that names the
+//! component, and the runtime serves others afterwards.
+
+use wasmlx_components::{
+    ComponentError, ComponentErrorKind, Conversation, Message, PolicyComponent, Template,
+};
+use wasmlx_engine::{PolicyError, PolicyErrorKind, SavedState};
+
+use crate::chats;
+use crate::guests::{Attack, GOOD, Guest};
+use crate::policies::{INFO, logits, vocabulary};
+
+/// What a way of not returning comes to.
+fn expected(attack: Attack) -> Option<ComponentErrorKind> {
+    match attack {
+        Attack::None => None,
+        Attack::Loop => Some(ComponentErrorKind::Deadline),
+        Attack::MemoryBomb => Some(ComponentErrorKind::OutOfMemory),
+        Attack::Recursion | Attack::Trap => Some(ComponentErrorKind::Trapped),
+    }
+}
+
+/// Runs a guest with each of its exports misbehaving in each way, and a good one after each.
+fn attack(exports: std::ops::RangeInclusive<u32>, run: impl Fn(Guest) -> Result<(), ComponentError>) {
+    for place in exports {
+        for attack in Attack::ALL {
+            let outcome = run(Guest { place, attack, ..GOOD });
+            let error = outcome.expect_err(&format!("export {place} got away with {attack:?}"));
+            assert_eq!(Some(error.kind()), expected(attack), "export {place}, {attack:?}: {error}");
+            assert!(!error.component().is_empty(), "{error}");
+            run(GOOD).unwrap();
+        }
+    }
+}
+
+#[test]
+fn templates_that_do_not_return() {
+    attack(0..=7, |guest| {
+        let template = Template::new(&guest.template(), "{}")?;
+        let conversation = Conversation { messages: vec![Message::user("hello")], ..Conversation::default() };
+        template.render(&conversation)?;
+        template.stops()?;
+        let mut parser = template.parser()?;
+        parser.push("hello")?;
+        parser.finish()?;
+        drop(parser);
+        // A parser is dropped for good by the next call.
+        template.stops().map(drop)
+    });
+}
+
+#[test]
+fn after_a_trap_a_template_has_another_instance() {
+    let template = Template::new(&Guest { place: 5, attack: Attack::Trap, ..GOOD }.template(), "{}").unwrap();
+    let mut parser = template.parser().unwrap();
+    assert_eq!(parser.push("hello").unwrap_err().kind(), ComponentErrorKind::Trapped);
+    // The parser was the old instance's.
+    assert_eq!(parser.finish().unwrap_err().kind(), ComponentErrorKind::Trapped);
+    template.stops().unwrap();
+    assert_eq!(parser.finish().unwrap_err().kind(), ComponentErrorKind::Trapped);
+    assert_eq!(template.parser().unwrap().finish().unwrap(), []);
+}
+
+#[test]
+fn policies_that_do_not_return() {
+    let kind = |error: PolicyError| {
+        let kind = match error.kind {
+            PolicyErrorKind::Trapped => ComponentErrorKind::Trapped,
+            PolicyErrorKind::Deadline => ComponentErrorKind::Deadline,
+            PolicyErrorKind::OutOfMemory => ComponentErrorKind::OutOfMemory,
+            _ => ComponentErrorKind::InvalidInput,
+        };
+        ComponentError::new(kind, error.component, error.message)
+    };
+    attack(0..=6, |guest| {
+        let component = PolicyComponent::new(&guest.policy())?;
+        component.plan("{}", &vocabulary())?;
+        let mut policy = component.instantiate("{}", None, &vocabulary())?;
+        let step = policy.step(&INFO, logits());
+        if let Err(error) = step.map(drop) {
+            let again = policy.step(&INFO, logits()).err().unwrap();
+            assert_eq!(again, error, "a dead policy has one error for every step");
+            return Err(kind(error));
+        }
+        let saved = policy.save().map_err(kind)?;
+        component.instantiate("{}", saved, &vocabulary()).map(drop)
+    });
+}
+
+#[test]
+fn chats_that_do_not_return() {
+    attack(0..=4, |guest| chats::one_turn(&guest.chat(), None));
+    // What is saved after a turn is saved again by whoever asks.
+    for attack in Attack::ALL {
+        let guest = Guest { place: 5, attack, ..GOOD };
+        assert_eq!(chats::save(&guest.chat()).unwrap_err().kind(), expected(attack).unwrap());
+    }
+    // A state that cannot be restored is given up, not the chat.
+    let saved = SavedState { version: 1, bytes: Vec::new() };
+    for attack in Attack::ALL {
+        chats::one_turn(&Guest { place: 6, attack, ..GOOD }.chat(), Some(saved.clone())).unwrap();
+    }
+}

@@ -1,0 +1,93 @@
+//! What is loaded, what is refused, and what the cache does.
+
+use std::fs;
+
+use wasmlx_components::{ComponentErrorKind, ComponentKind, PolicyComponent, Runtime, RuntimeOptions, Template};
+
+use crate::guests::{GOOD, component, runtime};
+
+#[test]
+fn every_patch_version_is_served() {
+    let bytes = component(&GOOD.module("template"), "prompt-template", "0.1.7");
+    let loaded = runtime().load("template", &bytes).unwrap();
+    assert_eq!((loaded.kind(), loaded.version(), loaded.size()), (ComponentKind::Template, "0.1.7", bytes.len()));
+    assert_eq!(loaded.digest().len(), 64);
+    let template = Template::new(&loaded, "{}").unwrap();
+    assert_eq!(template.stops().unwrap(), [""; 0]);
+}
+
+#[test]
+fn a_version_from_the_future_is_refused() {
+    let bytes = component(&GOOD.module("policy"), "sampling-policy", "0.2.0");
+    let error = runtime().load("tomorrow", &bytes).unwrap_err();
+    assert_eq!(error.kind(), ComponentErrorKind::UnsupportedVersion);
+    let expected = "component tomorrow: it was built for wasmlx:runner 0.2.0; this host serves 0.1";
+    assert_eq!(error.to_string(), expected);
+}
+
+#[test]
+fn a_core_module_is_refused() {
+    let module = wat::parse_str(GOOD.module("policy")).unwrap();
+    let error = runtime().load("core", &module).unwrap_err();
+    assert_eq!(error.kind(), ComponentErrorKind::NotAComponent);
+}
+
+#[test]
+fn an_interface_with_too_little_in_it_is_refused() {
+    let bytes = wat::parse_str(
+        r#"(component (instance $i) (export "wasmlx:runner/template@0.1.0" (instance $i)))"#,
+    )
+    .unwrap();
+    let error = runtime().load("hollow", &bytes).unwrap_err();
+    assert_eq!(error.kind(), ComponentErrorKind::MissingExport);
+}
+
+#[test]
+fn invalid_code_is_refused() {
+    let mut bytes = component(&GOOD.module("template"), "prompt-template", "0.1.0");
+    // Somewhere inside the code of the module.
+    let middle = bytes.len() / 3;
+    for byte in &mut bytes[middle..middle + 64] {
+        *byte = 0xff;
+    }
+    assert_eq!(runtime().load("broken", &bytes).unwrap_err().kind(), ComponentErrorKind::NotAComponent);
+}
+
+#[test]
+fn a_component_fits_its_own_slot_only() {
+    let error = Template::new(&GOOD.policy(), "{}").err().unwrap();
+    assert_eq!(error.kind(), ComponentErrorKind::WrongKind);
+    assert_eq!(error.to_string(), "component policy: it is a sampling policy; a prompt template is needed here");
+    assert_eq!(PolicyComponent::new(&GOOD.chat()).unwrap_err().kind(), ComponentErrorKind::WrongKind);
+}
+
+#[test]
+fn a_tampered_artefact_is_compiled_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let load = || {
+        let runtime = Runtime::new(RuntimeOptions {
+            cache_dir: Some(folder.path().to_owned()),
+            ..RuntimeOptions::default()
+        });
+        let bytes = component(&GOOD.module("template"), "prompt-template", "0.1.0");
+        Template::new(&runtime.unwrap().load("template", &bytes).unwrap(), "{}").unwrap()
+    };
+    load();
+    let artefacts = || {
+        let paths = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+        paths.filter(|path| path.extension().is_some_and(|extension| extension == "cwasm")).collect::<Vec<_>>()
+    };
+    let [artefact] = &artefacts()[..] else { panic!("one component has one artefact") };
+    let whole = fs::read(artefact).unwrap();
+    let mut tampered = whole.clone();
+    let middle = tampered.len() / 2;
+    tampered[middle] ^= 0x55;
+    fs::write(artefact, &tampered).unwrap();
+    load().stops().unwrap();
+    assert_ne!(fs::read(artefact).unwrap(), tampered, "the file was not written again");
+    // What is whole is used as it is: it is not even written.
+    fs::write(artefact, &whole).unwrap();
+    let before = fs::metadata(artefact).unwrap().modified().unwrap();
+    load().stops().unwrap();
+    assert_eq!(fs::metadata(artefact).unwrap().modified().unwrap(), before);
+}
