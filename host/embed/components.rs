@@ -89,8 +89,8 @@ impl Components {
 
     /// The names of the components that come with the host, every one of them loaded to see that it can be.
     pub(crate) fn check_built_in(&self) -> Result<Vec<&'static str>> {
-        for name in BUILTIN_NAMES {
-            self.load_any(&ComponentRef::BuiltIn(name.to_owned()))?;
+        for name in BUILTIN_NAMES.iter().copied() {
+            self.load_any(&name.into())?;
         }
         Ok(BUILTIN_NAMES.to_vec())
     }

@@ -1,9 +1,132 @@
-//! Cases of prompt templates.
+//! Cases of prompt templates: what they render, and how they read answers.
 
-use wasmlx_components::Component;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use wasmlx_components::{Component, Conversation, Output, Template};
+use wasmlx_text::Segment;
 
-use super::{Case, CaseOutcome};
+use super::{Case, CaseOutcome, field, lines};
 
-pub(super) fn run(_: &Component, _: &Case) -> Result<CaseOutcome, String> {
-    Err("not yet".to_owned())
+pub(super) fn run(component: &Component, case: &Case) -> Result<CaseOutcome, String> {
+    let config = field::<Value>(case, "config")?.unwrap_or_else(|| json!({})).to_string();
+    let conversation: Option<Conversation> = field(case, "conversation")?;
+    let answers: Vec<Answer> = field(case, "parse")?.unwrap_or_default();
+    let template = Template::new(component, &config).map_err(|error| error.to_string());
+    if let Some(part) = field::<String>(case, "error")? {
+        let rendered = template.and_then(|template| render(&template, &conversation.unwrap_or_default()));
+        return Ok(CaseOutcome::of_error(&part, rendered));
+    }
+    // A component that refuses its configuration fails the case, which is no error of the case's own.
+    let template = match template {
+        Ok(template) => template,
+        Err(error) => return Ok(CaseOutcome::of("a template".to_owned(), format!("error: {error}"))),
+    };
+    if let Some(conversation) = conversation {
+        let expected: Vec<Value> = field(case, "segments")?.ok_or("it has neither `segments` nor `error`")?;
+        let got = render(&template, &conversation).unwrap_or_else(|error| format!("error: {error}"));
+        let outcome = CaseOutcome::of(lines(&expected), got);
+        if outcome != CaseOutcome::Passed {
+            return Ok(outcome);
+        }
+    }
+    for answer in &answers {
+        let outcome = answer.run(&template);
+        if outcome != CaseOutcome::Passed {
+            return Ok(outcome);
+        }
+    }
+    Ok(CaseOutcome::Passed)
+}
+
+/// The segments of a conversation, in the form that cases have.
+fn render(template: &Template, conversation: &Conversation) -> Result<String, String> {
+    let segments = template.render(conversation).map_err(|error| error.to_string())?;
+    let segment = |segment: &Segment| match segment {
+        Segment::Control(name) => json!({"control": name}),
+        Segment::Trusted(text) => json!({"trusted": text}),
+        Segment::Untrusted(text) => json!({"untrusted": text}),
+    };
+    Ok(lines(&segments.iter().map(segment).collect::<Vec<_>>()))
+}
+
+/// An answer, and what it means.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Answer {
+    text: String,
+    outputs: Vec<Output>,
+}
+
+impl Answer {
+    /// Reads the answer in one piece, cut in two at every place, and character by character.
+    fn run(&self, template: &Template) -> CaseOutcome {
+        let borders: Vec<usize> = self.text.char_indices().map(|(at, _)| at).skip(1).collect();
+        let mut all_cuts = vec![Vec::new()];
+        all_cuts.extend(borders.iter().map(|border| vec![*border]));
+        all_cuts.push(borders);
+        let expected = lines(&self.outputs);
+        for cuts in all_cuts {
+            let got = match parse(template, &self.text, &cuts) {
+                Ok(outputs) => lines(&outputs),
+                Err(error) => format!("error: {error}"),
+            };
+            if got != expected {
+                let told = |outputs: &str| format!("{:?}, cut at bytes {cuts:?}:\n{outputs}", self.text);
+                return CaseOutcome::Failed { expected: told(&expected), got: told(&got) };
+            }
+        }
+        CaseOutcome::Passed
+    }
+}
+
+/// What a text means that comes cut at these bytes, with neighbours of one kind joined.
+fn parse(template: &Template, text: &str, cuts: &[usize]) -> Result<Vec<Output>, String> {
+    let told = |error: wasmlx_components::ComponentError| error.to_string();
+    let mut parser = template.parser().map_err(told)?;
+    let mut joined = Vec::new();
+    let starts = std::iter::once(0).chain(cuts.iter().copied());
+    let ends = cuts.iter().copied().chain([text.len()]);
+    for (start, end) in starts.zip(ends) {
+        join(&mut joined, parser.push(&text[start..end]).map_err(told)?);
+    }
+    join(&mut joined, parser.finish().map_err(told)?);
+    Ok(joined)
+}
+
+fn join(joined: &mut Vec<Output>, outputs: Vec<Output>) {
+    for output in outputs {
+        match (joined.last_mut(), output) {
+            (Some(Output::Content(last)), Output::Content(text))
+            | (Some(Output::Reasoning(last)), Output::Reasoning(text))
+            | (Some(Output::ToolCallArguments(last)), Output::ToolCallArguments(text)) => last.push_str(&text),
+            (_, output) => joined.push(output),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_neighbours_of_one_kind_are_joined() {
+        let text = |text: &str| text.to_owned();
+        let mut joined = vec![Output::Content(text("a"))];
+        let outputs = vec![
+            Output::Content(text("b")),
+            Output::Reasoning(text("c")),
+            Output::Content(text("d")),
+            Output::ToolCallEnd,
+            Output::ToolCallEnd,
+        ];
+        join(&mut joined, outputs);
+        let expected = [
+            Output::Content(text("ab")),
+            Output::Reasoning(text("c")),
+            Output::Content(text("d")),
+            Output::ToolCallEnd,
+            Output::ToolCallEnd,
+        ];
+        assert_eq!(joined, expected);
+    }
 }
