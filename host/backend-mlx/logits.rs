@@ -57,6 +57,11 @@ impl MlxLogits {
         Ok((!tokens.is_empty()).then(|| Array::from_slice(&tokens, &[tokens.len() as i32])))
     }
 
+    /// Draws a token from the softmax of the scores.
+    fn draw(&self, key: &Array) -> MlxResult<Array> {
+        random::categorical(wide(&self.scores)?, -1, None, Some(key))
+    }
+
     /// Waits for the device.
     fn numbers(&self, array: MlxResult<Array>, what: &str) -> Result<Vec<f32>, BackendError> {
         self.tally.evals();
@@ -236,9 +241,8 @@ impl Logits for MlxLogits {
     }
 
     fn sample(&mut self, key: SampleKey) -> Result<Box<dyn Token>, BackendError> {
-        let sampled = wide(&self.scores)
-            .and_then(|scores| random::categorical(scores, -1, None, Some(&random::key(key.bits())?)));
-        Ok(Box::new(MlxToken::new(sampled.doing("sampling a token")?, Arc::clone(&self.tally))))
+        let sampled = random::key(key.bits()).and_then(|key| self.draw(&key)).doing("sampling a token")?;
+        Ok(Box::new(MlxToken::new(sampled, Arc::clone(&self.tally))))
     }
 
     fn argmax(&mut self) -> Result<Box<dyn Token>, BackendError> {
@@ -340,3 +344,6 @@ impl Token for MlxToken {
         self
     }
 }
+
+#[cfg(test)]
+mod tests;
