@@ -51,7 +51,9 @@ impl From<Message> for wit::Message {
 
 impl From<Tool> for wit::Tool {
     fn from(Tool { name, description, parameters }: Tool) -> Self {
-        Self { name, description, parameters: parameters.to_string() }
+        // A schema is an object. A text in its place is one that the caller wrote out, right or wrong.
+        let parameters = parameters.as_str().map_or_else(|| parameters.to_string(), str::to_owned);
+        Self { name, description, parameters }
     }
 }
 
