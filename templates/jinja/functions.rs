@@ -1,6 +1,6 @@
 //! What can be called: global functions, methods of values, and macros.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use crate::arguments::{Arguments, index, integer, required, string};
@@ -25,6 +25,15 @@ pub(crate) enum Function {
     Namespace,
     /// `dict(...)`
     Dict,
+    /// `joiner(separator)`
+    Joiner,
+    /// What `joiner` gives: nothing at its first call, the separator from then on.
+    Separator {
+        /// The separator.
+        separator: Value,
+        /// Whether it was called.
+        called: Cell<bool>,
+    },
     /// A method of a value.
     Method {
         /// The value.
@@ -52,6 +61,7 @@ pub(crate) fn global(name: &str, clock: Option<Clock>) -> Option<Value> {
         "range" => Function::Range,
         "namespace" => Function::Namespace,
         "dict" => Function::Dict,
+        "joiner" => Function::Joiner,
         _ => return None,
     };
     Some(Value::Function(Rc::new(function)))
@@ -66,6 +76,7 @@ impl Function {
             Function::Range => "range",
             Function::Namespace => "namespace",
             Function::Dict => "dict",
+            Function::Joiner | Function::Separator { .. } => "joiner",
             Function::Method { name, .. } => name,
             Function::Macro { definition, .. } => &definition.name,
         }
@@ -152,6 +163,13 @@ pub(crate) fn dict(arguments: Arguments) -> Result<Dict> {
         dict.insert_text(name, value);
     }
     Ok(dict)
+}
+
+/// `joiner(separator)`
+pub(crate) fn joiner(arguments: Arguments) -> Result<Value> {
+    let [separator] = arguments.bind("joiner", ["sep"])?;
+    let separator = separator.unwrap_or_else(|| Value::template(", "));
+    Ok(Value::Function(Rc::new(Function::Separator { separator, called: Cell::new(false) })))
 }
 
 /// `dict.fromkeys(keys, value)`.

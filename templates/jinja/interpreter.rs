@@ -267,6 +267,11 @@ impl<'a> Interpreter<'a> {
                 Function::Range => functions::range(arguments),
                 Function::Namespace => functions::namespace(arguments),
                 Function::Dict => functions::dict(arguments).map(Value::dict),
+                Function::Joiner => functions::joiner(arguments),
+                Function::Separator { separator, called } => {
+                    arguments.none("joiner")?;
+                    Ok(if called.replace(true) { separator.clone() } else { Value::template("") })
+                }
                 Function::Method { receiver, name } => crate::methods::call(receiver, name, arguments),
                 Function::Macro { definition, scope } => {
                     self.nested(|run| run.call_macro(definition, *scope, arguments))

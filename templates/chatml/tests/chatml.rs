@@ -1,5 +1,7 @@
 //! ChatML by its cases, and beside the built-in model's own template.
 
+#![allow(clippy::unwrap_used, reason = "a test stops where its surroundings are not as they should be")]
+
 use std::path::Path;
 
 use proptest::prelude::*;

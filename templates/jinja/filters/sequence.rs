@@ -164,7 +164,7 @@ pub(super) fn sort(value: Value, arguments: Arguments) -> Result<Value> {
 pub(super) fn unique(value: Value, arguments: Arguments) -> Result<Value> {
     let [case_sensitive, attribute] = arguments.bind("unique", ["case_sensitive", "attribute"])?;
     let path = Path::new(attribute, !flag(case_sensitive))?;
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = indexmap::IndexSet::new();
     Ok(Value::lazy(value.iterate()?, |item, out| {
         if seen.insert(Key::new(path.get(&item)?)?) {
             out.push(item);
