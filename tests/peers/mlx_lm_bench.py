@@ -38,7 +38,7 @@ def main():
     parser.add_argument("-g", type=int, default=256)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--device", choices=["cpu", "gpu"])
-    parser.add_argument("--sampler", default="native")
+    parser.add_argument("--sampler", default="plan")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     if arguments.device:
@@ -48,7 +48,7 @@ def main():
     mx.random.seed(0)
     prompt = mx.random.randint(0, config["vocab_size"], (arguments.p,)).tolist()
     command = [arguments.wasmlx, "bench", "-m", arguments.wasmlx_model or str(arguments.model), "--json"]
-    command += ["-p", str(arguments.p), "-g", str(arguments.g), "--sampler", arguments.sampler]
+    command += ["-p", str(arguments.p), "-g", str(arguments.g), "-n", "1", "--sampler", arguments.sampler]
     if arguments.device:
         command += ["--device", arguments.device]
 
