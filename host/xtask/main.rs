@@ -73,7 +73,8 @@ fn bundle(workspace: &Workspace, folder: Option<&String>) -> Result<()> {
 
 fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     guests(workspace)?;
-    workspace.cargo(&["build", "--bin", "wasmlx"])?;
+    // Told of the whole workspace, Cargo chooses the features of dependencies as it does for `test`: one build serves both.
+    workspace.cargo(&["build", "--workspace", "--bin", "wasmlx"])?;
     // The program takes this process's place: signals and the exit code are its own.
     let failure = std::process::Command::new(workspace.target.join("debug/wasmlx")).arg("run").args(arguments).exec();
     bail!("cannot run the wasmlx just built: {failure}")
