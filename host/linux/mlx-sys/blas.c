@@ -9,8 +9,11 @@
 // works on one thread, and large products are cut into pieces here: the caller takes piece after piece, sleeping helpers
 // are woken to take some too, and nothing waits for a helper that has not begun.
 
+#define _GNU_SOURCE
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 
 void scipy_cblas_sgemm(int, int, int, int, int, int, float, const float*, int, const float*, int, float, float*, int);
 void scipy_cblas_sgemv(int, int, int, int, float, const float*, int, const float*, int, float, float*, int);
@@ -18,7 +21,6 @@ void scipy_cblas_dgemm(
     int, int, int, int, int, int, double, const double*, int, const double*, int, double, double*, int);
 void scipy_cblas_cgemm(
     int, int, int, int, int, int, const void*, const void*, int, const void*, int, const void*, void*, int);
-int scipy_openblas_get_num_threads(void);
 void scipy_openblas_set_num_threads(int);
 
 enum { ROW_MAJOR = 101, NO_TRANSPOSE = 111, TRANSPOSE = 112 };
@@ -105,9 +107,12 @@ static void* help(void* unused) {
   return unused;
 }
 
-// As many threads as OpenBLAS would have used: what OPENBLAS_NUM_THREADS says, or one a processor.
+// As many threads as OpenBLAS would use: what OPENBLAS_NUM_THREADS says, or one for every processor that is ours.
 static void start_helpers(void) {
-  int threads = scipy_openblas_get_num_threads();
+  const char* wanted = getenv("OPENBLAS_NUM_THREADS");
+  int threads = wanted ? atoi(wanted) : 0;
+  cpu_set_t processors;
+  if (threads <= 0 && sched_getaffinity(0, sizeof processors, &processors) == 0) threads = CPU_COUNT(&processors);
   scipy_openblas_set_num_threads(1);
   pool.threads = 1;
   for (pthread_t helper; pool.threads < threads && pthread_create(&helper, 0, help, 0) == 0; pool.threads++) {

@@ -138,9 +138,31 @@ fn open_cpp_runtime() {
 fn open_blas() -> Option<PathBuf> {
     let openblas = first_file(own_candidates("libscipy_openblas.so"))?;
     let names = first_file(own_candidates("libmlxblas.so"))?;
-    Library::open(&openblas, libc::RTLD_LAZY | libc::RTLD_GLOBAL).ok()?;
+    // OpenBLAS starts a thread a processor when it is opened, and they spin for a while; `blas.c` has its own.
+    on_one_processor(|| Library::open(&openblas, libc::RTLD_LAZY | libc::RTLD_GLOBAL)).ok()?;
     Library::open(&names, libc::RTLD_LAZY | libc::RTLD_GLOBAL).ok()?;
     Some(openblas)
+}
+
+/// Runs `action` on this thread while it may use the first of its processors only.
+fn on_one_processor<T>(action: impl FnOnce() -> T) -> T {
+    let size = size_of::<libc::cpu_set_t>();
+    // SAFETY: a set of processors is plain bits, none of them set; the calls read and write the sets passed to them, and
+    // concern this thread alone. Where one fails, `action` sees all processors.
+    unsafe {
+        let mut all: libc::cpu_set_t = std::mem::zeroed();
+        let mut first: libc::cpu_set_t = std::mem::zeroed();
+        let known = libc::sched_getaffinity(0, size, &mut all) == 0;
+        if let Some(processor) = (0..libc::CPU_SETSIZE as usize).find(|&processor| libc::CPU_ISSET(processor, &all)) {
+            libc::CPU_SET(processor, &mut first);
+            libc::sched_setaffinity(0, size, &first);
+        }
+        let result = action();
+        if known {
+            libc::sched_setaffinity(0, size, &all);
+        }
+        result
+    }
 }
 
 fn check_version(functions: &Functions, library: &Path) -> Result<(), LoadError> {
