@@ -1,6 +1,9 @@
 //! How a turn is broken off from outside.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use tokio::sync::watch;
+use wasmlx_engine::CancelToken;
 
 /// What the caller wants of a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,45 +18,93 @@ pub(crate) enum Wish {
 
 /// Breaks a turn off from anywhere. Clones are for the same turn.
 #[derive(Debug, Clone)]
-pub struct Canceller(watch::Sender<Wish>);
+pub struct Canceller(Arc<Shared>);
 
 /// The turn's side.
 #[derive(Debug, Clone)]
-pub(crate) struct Cancellation(watch::Receiver<Wish>);
+pub(crate) struct Cancellation(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    wish: watch::Sender<Wish>,
+    /// The generations of the turn.
+    generations: Mutex<Vec<CancelToken>>,
+}
 
 /// Both sides of a new turn.
 pub(crate) fn pair() -> (Canceller, Cancellation) {
-    let (sender, receiver) = watch::channel(Wish::Answer);
-    (Canceller(sender), Cancellation(receiver))
+    let shared = Arc::new(Shared { wish: watch::Sender::new(Wish::Answer), generations: Mutex::default() });
+    (Canceller(Arc::clone(&shared)), Cancellation(shared))
 }
 
 impl Canceller {
-    /// Ends the turn soon: the generation in progress stops within a step, and the component ends its turn with what
-    /// it has. Does nothing to a turn that has ended.
+    /// Ends the turn soon: its generation stops within a step, and the component ends the turn with what it has. Does
+    /// nothing to a turn that has ended.
     pub fn cancel(&self) {
-        self.0.send_if_modified(|wish| {
-            let changes = *wish == Wish::Answer;
-            *wish = (*wish).max(Wish::End);
-            changes
-        });
+        self.0.raise(Wish::End);
     }
 
     /// The same for a turn that nobody reads any more.
     pub(crate) fn abandon(&self) {
-        self.0.send_replace(Wish::Nothing);
+        self.0.raise(Wish::Nothing);
     }
 }
 
 impl Cancellation {
     /// What the caller wants now.
     pub(crate) fn wish(&self) -> Wish {
-        *self.0.borrow()
+        *self.0.wish.borrow()
     }
 
-    /// Returns when the caller wants no more answer; never where that cannot happen any more.
-    pub(crate) async fn cancelled(&mut self) {
-        if self.0.wait_for(|wish| *wish != Wish::Answer).await.is_err() {
-            std::future::pending().await
+    /// Returns when the caller wants no more answer.
+    pub(crate) async fn cancelled(&self) {
+        // It fails where the sender is gone, which this holds.
+        let _ = self.0.wish.subscribe().wait_for(|wish| *wish != Wish::Answer).await;
+    }
+
+    /// Lets a cancellation stop this generation too, even one that came before.
+    pub(crate) fn covers(&self, generation: CancelToken) {
+        self.0.generations.lock().unwrap_or_else(PoisonError::into_inner).push(generation.clone());
+        if self.wish() != Wish::Answer {
+            generation.cancel();
         }
+    }
+}
+
+impl Shared {
+    /// A wish is not taken back.
+    fn raise(&self, raised: Wish) {
+        self.wish.send_if_modified(|wish| {
+            let rises = *wish < raised;
+            *wish = raised.max(*wish);
+            rises
+        });
+        for generation in self.generations.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            generation.cancel();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generations_are_stopped_whether_they_began_before_or_after() {
+        let (canceller, cancellation) = pair();
+        let (before, after) = (CancelToken::new(), CancelToken::new());
+        cancellation.covers(before.clone());
+        assert!(!before.is_cancelled());
+        canceller.cancel();
+        cancellation.covers(after.clone());
+        assert!(before.is_cancelled() && after.is_cancelled());
+    }
+
+    #[test]
+    fn a_wish_is_not_taken_back() {
+        let (canceller, cancellation) = pair();
+        canceller.abandon();
+        canceller.cancel();
+        assert_eq!(cancellation.wish(), Wish::Nothing);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::json;
 use wasmlx_engine::{Context, EngineError, Model, PromptInfo};
@@ -73,7 +74,7 @@ impl ChatState {
 
     /// The guest calls the host: until the result is dropped, nothing counts as its compute.
     pub(crate) fn enter(&mut self) -> Entered<'_> {
-        self.budget.pause();
+        self.budget.pause(Instant::now());
         if self.cancellation.wish() != Wish::Answer {
             self.budget.cancel();
         }
@@ -190,7 +191,7 @@ impl ChatState {
             Ok(template) => template,
             Err(error) => return Ok(Err(error)),
         };
-        let host = Arc::clone(&self.host);
+        let (host, cancellation) = (Arc::clone(&self.host), self.cancellation.clone());
         let generation = self.with_context(context, move |context| {
             let mut request = host.request(context.model(), &options)?;
             for stop in options.stops.into_iter().chain(template.stops()?) {
@@ -199,7 +200,9 @@ impl ChatState {
                 }
             }
             let parser = template.parser()?;
-            Ok(HeldGeneration::new(context.generate(request)?, parser))
+            let generation = context.generate(request)?;
+            cancellation.covers(generation.cancel_token());
+            Ok(HeldGeneration::new(generation, parser))
         });
         Ok(match generation.await? {
             Ok(generation) => self.table.push(generation).map_err(too_many),
@@ -213,8 +216,7 @@ impl ChatState {
         generation: &Resource<HeldGeneration>,
         max: usize,
     ) -> wasmtime::Result<Result<Vec<Generated>, ComponentError>> {
-        let Self { table, host, cancellation, .. } = self;
-        table.get_mut(generation)?.next_batch(max, host.as_ref(), cancellation).await
+        self.table.get_mut(generation)?.next_batch(max, self.host.as_ref()).await
     }
 
     /// A prompt by the session's template.
@@ -289,7 +291,7 @@ impl DerefMut for Entered<'_> {
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
-        self.0.budget.resume();
+        self.0.budget.resume(Instant::now());
     }
 }
 

@@ -13,6 +13,8 @@ pub struct ComponentError {
     kind: ComponentErrorKind,
     component: String,
     message: String,
+    /// What kind of error of the engine it was.
+    engine: Option<EngineErrorKind>,
 }
 
 /// What kind of failure it is.
@@ -61,12 +63,17 @@ pub enum ComponentErrorKind {
 impl ComponentError {
     /// An error of a component, by its name; an empty name stands for the runtime itself.
     pub fn new(kind: ComponentErrorKind, component: impl Into<String>, message: impl fmt::Display) -> Self {
-        Self { kind, component: component.into(), message: message.to_string() }
+        Self { kind, component: component.into(), message: message.to_string(), engine: None }
     }
 
     /// What kind of failure it is.
     pub fn kind(&self) -> ComponentErrorKind {
         self.kind
+    }
+
+    /// Where the engine failed and the component only passed it on: what kind of failure that was.
+    pub fn engine_kind(&self) -> Option<EngineErrorKind> {
+        self.engine
     }
 
     /// The name of the component that failed; empty where none did.
@@ -170,7 +177,7 @@ impl From<EngineError> for ComponentError {
             EngineErrorKind::PolicyFailed => ComponentErrorKind::PolicyFailed,
             _ => ComponentErrorKind::ModelFailed,
         };
-        Self::new(kind, "", error)
+        Self { engine: Some(error.kind()), ..Self::new(kind, "", error) }
     }
 }
 

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 
 use wasmlx_engine::{Event, Finished, Generation};
 
-use crate::cancellation::Cancellation;
 use crate::chat_state::blocking;
 use crate::conversation::{FinishReason, Output, Usage};
 use crate::template::Parser;
@@ -29,25 +28,23 @@ pub struct HeldGeneration {
     parser: Option<Parser>,
     ready: VecDeque<Generated>,
     ended: bool,
-    cancelled: bool,
 }
 
 impl HeldGeneration {
     pub(crate) fn new(generation: Generation, parser: Parser) -> Self {
         let parser = Some(parser);
-        Self { generation: Some(generation), parser, ready: VecDeque::new(), ended: false, cancelled: false }
+        Self { generation: Some(generation), parser, ready: VecDeque::new(), ended: false }
     }
 
     /// What a script has in the place of one.
     pub(crate) fn scripted(Round { outputs, finish, usage }: Round) -> Self {
         let end = Generated::Finished { reason: finish, usage };
         let ready = outputs.into_iter().map(Generated::Output).chain([end]).collect();
-        Self { generation: None, parser: None, ready, ended: true, cancelled: false }
+        Self { generation: None, parser: None, ready, ended: true }
     }
 
     /// Lets it end as cancelled.
-    pub(crate) fn cancel(&mut self) {
-        self.cancelled = true;
+    pub(crate) fn cancel(&self) {
         if let Some(generation) = &self.generation {
             generation.cancel();
         }
@@ -58,18 +55,10 @@ impl HeldGeneration {
         &mut self,
         max: usize,
         host: &dyn ChatHost,
-        cancellation: &mut Cancellation,
     ) -> wasmtime::Result<Result<Vec<Generated>, ComponentError>> {
         while self.ready.is_empty() && !self.ended && max > 0 {
             let Some(generation) = &mut self.generation else { break };
-            let events = tokio::select! {
-                biased;
-                () = cancellation.cancelled(), if !self.cancelled => {
-                    self.cancel();
-                    continue;
-                }
-                events = generation.next_batch(BATCH) => events,
-            };
+            let events = generation.next_batch(BATCH).await;
             let read = match events {
                 Ok(events) => self.read(events, host).await?,
                 Err(error) => Err(error.into()),

@@ -1,7 +1,7 @@
 //! The task of a chat session: owns the component's instance and runs its turns.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use wasmlx_engine::SavedState;
@@ -92,42 +92,49 @@ impl Session {
         events: &mpsc::Sender<Result<ChatEvent, ComponentError>>,
         cancellation: cancellation::Cancellation,
     ) -> Result<ChatEvent, ComponentError> {
-        let name = self.component.component().name().to_owned();
         self.ready().await?;
-        let Some(live) = &mut self.live else { return Err(gone(&name)) };
+        let Some(live) = &mut self.live else { return Err(self.gone()) };
         live.store.data_mut().begin_turn(cancellation);
         live.begin();
         let sent = live.world.wasmlx_runner_chat().conversation().call_send(&mut live.store, live.conversation).await;
         let turn = self.returned("conversation.send", sent)?;
         let turn = turn.map_err(|error| self.answered(error))?;
+        let answered = self.read(turn, events).await;
+        // A turn that failed without a trap is dropped like any other: it may hold a generation.
+        if let Some(live) = &mut self.live {
+            live.begin();
+            let dropped = turn.resource_drop_async(&mut live.store).await;
+            self.returned("turn's destructor", dropped)?;
+        }
+        answered
+    }
+
+    /// Sends a turn's events but the last, and returns that.
+    async fn read(
+        &mut self,
+        turn: ResourceAny,
+        events: &mpsc::Sender<Result<ChatEvent, ComponentError>>,
+    ) -> Result<ChatEvent, ComponentError> {
         loop {
-            let Some(live) = &mut self.live else { return Err(gone(&name)) };
+            let Some(live) = &mut self.live else { return Err(self.gone()) };
             live.begin();
             let batch = live.world.wasmlx_runner_chat().turn().call_next_batch(&mut live.store, turn, BATCH).await;
             let batch = self.returned("turn.next-batch", batch)?;
             let batch = batch.map_err(|error| self.answered(error))?;
-            let is_empty = batch.is_empty();
+            if batch.is_empty() {
+                let name = self.component.component().name();
+                let message = "it ended its turn without the event `done`";
+                return Err(ComponentError::new(ComponentErrorKind::InvalidInput, name, message));
+            }
             for event in batch {
                 let event = ChatEvent::from(event);
                 if matches!(event, ChatEvent::Done(_)) {
-                    self.drop_turn(turn).await?;
                     return Ok(event);
                 }
                 // Nobody reads an abandoned turn, but its component comes to its end.
                 let _ = events.send(Ok(event)).await;
             }
-            if is_empty {
-                let message = "it ended its turn without the event `done`";
-                return Err(ComponentError::new(ComponentErrorKind::InvalidInput, name, message));
-            }
         }
-    }
-
-    async fn drop_turn(&mut self, turn: ResourceAny) -> Result<(), ComponentError> {
-        let Some(live) = &mut self.live else { return Ok(()) };
-        live.begin();
-        let dropped = turn.resource_drop_async(&mut live.store).await;
-        self.returned("turn's destructor", dropped)
     }
 
     /// What the component keeps: of its instance, or where there is none what was saved before.
@@ -138,7 +145,7 @@ impl Session {
             return Ok(saved.clone());
         }
         self.ready().await?;
-        let Some(live) = &mut self.live else { return Err(gone(self.component.component().name())) };
+        let Some(live) = &mut self.live else { return Err(self.gone()) };
         live.begin();
         let saved = live.world.wasmlx_runner_chat().conversation().call_save(&mut live.store, live.conversation).await;
         self.returned("conversation.save", saved).map(Into::into)
@@ -193,7 +200,7 @@ impl Session {
         let mut store = Store::new(linked.engine(), state);
         store.limiter(|state| &mut state.memory);
         store.epoch_deadline_callback(|mut context| {
-            context.data_mut().budget.tick()?;
+            context.data_mut().budget.tick(Instant::now())?;
             Ok(UpdateDeadline::Yield(1))
         });
         begin(&mut store);
@@ -220,15 +227,20 @@ impl Session {
     /// What a call came to. One that did not return is the instance's last.
     fn returned<T>(&mut self, function: &str, result: wasmtime::Result<T>) -> Result<T, ComponentError> {
         let name = self.component.component().name();
-        let Some(live) = &mut self.live else { return Err(gone(name)) };
+        let Some(live) = &mut self.live else { return Err(self.gone()) };
         let state = live.store.data_mut();
-        state.budget.pause();
+        state.budget.pause(Instant::now());
         self.computed = state.budget.session();
         let result = result.map_err(|error| failed(name, function, &error, state));
         if result.is_err() {
             self.live = None;
         }
         result
+    }
+
+    fn gone(&self) -> ComponentError {
+        let name = self.component.component().name();
+        ComponentError::new(ComponentErrorKind::Trapped, name, "its instance is gone after a trap")
     }
 
     /// An error that the component answered.
@@ -250,15 +262,11 @@ impl Live {
 
 /// The compute time of a call begins: the budget is asked at every epoch.
 fn begin(store: &mut Store<ChatState>) {
-    store.data_mut().budget.start();
+    store.data_mut().budget.start(Instant::now());
     store.set_epoch_deadline(1);
 }
 
 fn failed(component: &str, function: &str, error: &wasmtime::Error, state: &ChatState) -> ComponentError {
     // A deadline is an error of the budget's own, with its own sentence.
     ComponentError::from_call(component, function, error, state.memory.hit(), Duration::ZERO)
-}
-
-fn gone(component: &str) -> ComponentError {
-    ComponentError::new(ComponentErrorKind::Trapped, component, "its instance is gone after a trap")
 }

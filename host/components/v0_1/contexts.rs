@@ -94,7 +94,7 @@ impl HostGeneration for ChatState {
     }
 
     async fn cancel(&mut self, generation: Resource<HeldGeneration>) -> Result<()> {
-        self.enter().table.get_mut(&generation)?.cancel();
+        self.enter().table.get(&generation)?.cancel();
         Ok(())
     }
 

@@ -4,20 +4,37 @@ use std::sync::{Arc, Mutex};
 
 use tokio::runtime::Runtime as Tokio;
 use wasmlx_backend::Backend;
-use wasmlx_backend::fake::{END, FakeBackend, FakeScript, tokenizer_json};
+use wasmlx_backend::fake::{END, FakeBackend, FakeScript, Gate, VOCABULARY_SIZE, tokenizer_json};
 use wasmlx_components::{
-    BoxFuture, ChatComponent, ChatEvent, ChatHost, ChatSession, Component, ComponentError, FinishReason, GenerateOptions,
-    Message, MessageLog, OfferedTool, TemplateSetup,
+    BoxFuture, ChatComponent, ChatEvent, ChatHost, ChatSession, Component, ComponentError, ComponentErrorKind,
+    FinishReason, GenerateOptions, Message, MessageLog, OfferedTool, PolicyComponent, Slot, TemplateSetup, Tool,
 };
-use wasmlx_engine::{Engine, Event, GenerateRequest, LoadRequest, Model, SavedState};
+use wasmlx_engine::{Chain, Engine, Event, GenerateRequest, LoadRequest, Model, Sampling, SavedState};
 use wasmlx_text::Tokenizer;
 
-use crate::guests::GOOD;
+use crate::guests::{Attack, GOOD, Guest, runtime};
+use crate::policies::vocabulary;
+
+/// For the jinja component: roles and texts, and an open answer at the end. It knows the tags of tool calls.
+const TEMPLATE: &str = r#"{"chat_template": "{% for m in messages %}{{ m.role }}: {{ m.content }}{% if m.tool_calls %}<tool_call>{% endif %}\n{% endfor %}assistant: "}"#;
+
+/// A model that gives these answers, one after another, to prompts of that template.
+fn answers(answers: &'static [&'static str]) -> FakeScript {
+    FakeScript::new().scores(|tokens| {
+        let bytes: Vec<u8> = tokens.iter().filter_map(|&token| u8::try_from(token).ok()).collect();
+        let text = String::from_utf8_lossy(&bytes);
+        let (before, answered) = text.rsplit_once("assistant: ").unwrap_or_default();
+        let answer = answers[before.matches("assistant: ").count()];
+        let next = answer.as_bytes().get(answered.len()).map_or(END, |&byte| byte.into());
+        (0..VOCABULARY_SIZE).map(|token| if token == next { 9.0 } else { 0.0 }).collect()
+    })
+}
 
 /// What a session is given in these tests.
 pub(crate) struct TestHost {
     model: Model,
-    template: Arc<TemplateSetup>,
+    template: Slot<TemplateSetup>,
+    sampler: Option<PolicyComponent>,
     tools: Vec<OfferedTool>,
     observed: Mutex<Vec<Event>>,
 }
@@ -31,7 +48,8 @@ impl TestHost {
         let request = LoadRequest { tokenizer: Some(tokenizer), ..LoadRequest::new("fake", "models/fake") };
         Self {
             model: tokio.block_on(engine.load(request)).unwrap(),
-            template: Arc::new(TemplateSetup { component: template, config: "{}".into() }),
+            template: Slot::new(Arc::new(TemplateSetup { component: template, config: TEMPLATE.into() })),
+            sampler: None,
             tools: Vec::new(),
             observed: Mutex::default(),
         }
@@ -44,12 +62,16 @@ impl ChatHost for TestHost {
     }
 
     fn template(&self) -> Arc<TemplateSetup> {
-        Arc::clone(&self.template)
+        self.template.current()
     }
 
     fn request(&self, _: &Model, options: &GenerateOptions) -> Result<GenerateRequest, ComponentError> {
         let max_tokens = options.max_tokens.unwrap_or(64) as usize;
-        Ok(GenerateRequest { max_tokens, end_tokens: vec![END], ..GenerateRequest::default() })
+        let sampling = match &self.sampler {
+            Some(sampler) => Sampling::Policy(sampler.instantiate("{}", None, &vocabulary())?),
+            None => Sampling::Chain(Chain::greedy()),
+        };
+        Ok(GenerateRequest { sampling, max_tokens, end_tokens: vec![END], ..GenerateRequest::default() })
     }
 
     fn tools(&self) -> Vec<OfferedTool> {
@@ -113,4 +135,165 @@ fn turns_queue_and_a_session_outlives_a_failed_one() {
         assert!(turn.blocking_next().is_none());
     }
     assert_eq!(session.log().len(), 3);
+}
+
+/// The shipped chat over the shipped jinja template, with a model that gives these answers.
+fn chat(tokio: &Tokio, script: FakeScript) -> TestHost {
+    TestHost::new(tokio, script, runtime().builtin("jinja").unwrap())
+}
+
+fn shipped(tokio: &Tokio, host: &Arc<TestHost>) -> ChatSession {
+    session(tokio, &runtime().builtin("chat").unwrap(), None, Arc::clone(host))
+}
+
+/// The content of all events together, and how the turn ended.
+fn content(events: &[ChatEvent]) -> (String, FinishReason) {
+    let text = events.iter().filter_map(|event| match event {
+        ChatEvent::Content(text) => Some(text.as_str()),
+        _ => None,
+    });
+    let Some(ChatEvent::Done(reason)) = events.last() else { panic!("a turn ends with its reason") };
+    (text.collect(), *reason)
+}
+
+#[test]
+fn a_conversation_streams_and_is_logged() {
+    let tokio = tokio();
+    let host = Arc::new(chat(&tokio, answers(&["Hello!", "Bye."])));
+    let session = shipped(&tokio, &host);
+    assert_eq!(content(&events(&session, "Hi").unwrap()), ("Hello!".into(), FinishReason::Stop));
+    let second = events(&session, "I must go").unwrap();
+    assert_eq!(content(&second), ("Bye.".into(), FinishReason::Stop));
+    let usage = second.iter().find_map(|event| match event {
+        ChatEvent::Usage(usage) => Some(*usage),
+        _ => None,
+    });
+    // The second prompt is the first one, its answer with the very tokens that were generated, and what is new.
+    assert!(usage.unwrap().cached_tokens > "user: Hi\nassistant: ".len() as u32, "{usage:?}");
+    let texts: Vec<_> = session.log().messages().iter().map(|message| (message.role.clone(), message.text())).collect();
+    let expected = [("user", "Hi"), ("assistant", "Hello!"), ("user", "I must go"), ("assistant", "Bye.")];
+    assert_eq!(texts, expected.map(|(role, text)| (role.to_owned(), text.to_owned())));
+    let observed = host.observed.lock().unwrap();
+    assert_eq!(observed.iter().filter(|event| matches!(event, Event::Finished(_))).count(), 2);
+}
+
+const CALL: &str = r#"<tool_call>{"name": "add", "arguments": {"a": 1}}</tool_call>"#;
+
+fn add(callable: bool) -> OfferedTool {
+    let tool = Tool { name: "add".into(), description: "Adds.".into(), parameters: serde_json::json!({}) };
+    OfferedTool { tool, callable }
+}
+
+#[test]
+fn tools_are_run_and_the_model_goes_on() {
+    let tokio = tokio();
+    let host = Arc::new(TestHost { tools: vec![add(true)], ..chat(&tokio, answers(&[CALL, "It is 2."])) });
+    let session = shipped(&tokio, &host);
+    let events = events(&session, "1 + 1?").unwrap();
+    let result = events.iter().find_map(|event| match event {
+        ChatEvent::ToolResult { result, .. } => Some(result.as_str()),
+        _ => None,
+    });
+    assert_eq!(result, Some(r#"{"add":{"a": 1}}"#));
+    assert_eq!(content(&events), ("It is 2.".into(), FinishReason::Stop));
+    assert_eq!(session.log().len(), 4);
+}
+
+#[test]
+fn calls_of_the_callers_tools_are_handed_back() {
+    let tokio = tokio();
+    let host = Arc::new(TestHost { tools: vec![add(false)], ..chat(&tokio, answers(&[CALL, "It is 2."])) });
+    let session = shipped(&tokio, &host);
+    let events = events(&session, "1 + 1?").unwrap();
+    let Some(ChatEvent::ToolCall(call)) = events.first() else { panic!("{events:?}") };
+    assert_eq!((call.name.as_str(), call.arguments.as_str()), ("add", r#"{"a": 1}"#));
+    assert_eq!(content(&events).1, FinishReason::ToolCalls);
+    let mut turn = session.send(vec![Message::tool(&call.id, "2")]);
+    let events: Result<Vec<_>, _> = std::iter::from_fn(|| turn.blocking_next()).collect();
+    assert_eq!(content(&events.unwrap()), ("It is 2.".into(), FinishReason::Stop));
+}
+
+#[test]
+fn a_cancelled_turn_keeps_what_was_answered() {
+    let tokio = tokio();
+    let gate = Gate::new();
+    let host = Arc::new(chat(&tokio, answers(&["A long answer"]).hold_pass(8, &gate)));
+    let session = shipped(&tokio, &host);
+    let mut turn = session.send(vec![Message::user("Go on")]);
+    let Some(Ok(ChatEvent::Content(first))) = turn.blocking_next() else { panic!("it answers") };
+    gate.wait_until_reached();
+    turn.cancel();
+    gate.open();
+    let events: Result<Vec<_>, _> = std::iter::from_fn(|| turn.blocking_next()).collect();
+    let (rest, reason) = content(&events.unwrap());
+    assert_eq!(reason, FinishReason::Cancelled);
+    let answered = first + &rest;
+    assert!(answered.len() < 13 && "A long answer".starts_with(&answered), "{answered}");
+    assert_eq!(session.log().messages()[1].text(), answered);
+}
+
+#[test]
+fn an_abandoned_turn_leaves_nothing() {
+    let tokio = tokio();
+    let gate = Gate::new();
+    let host = Arc::new(chat(&tokio, answers(&["Answer"]).hold_pass(4, &gate)));
+    let session = shipped(&tokio, &host);
+    let mut turn = session.send(vec![Message::user("Go on")]);
+    assert!(matches!(turn.blocking_next(), Some(Ok(ChatEvent::Content(_)))));
+    drop(turn);
+    gate.open();
+    assert_eq!(content(&events(&session, "Again").unwrap()), ("Answer".into(), FinishReason::Stop));
+    let texts: Vec<_> = session.log().messages().iter().map(Message::text).collect();
+    assert_eq!(texts, ["Again", "Answer"]);
+}
+
+#[test]
+fn a_template_that_traps_fails_the_turn_and_is_named() {
+    let tokio = tokio();
+    // Its parser's `push`.
+    let template = Guest { place: 5, attack: Attack::Trap, ..GOOD }.template();
+    let host = Arc::new(TestHost::new(&tokio, FakeScript::new().says(2, &[104, 105, END]), template));
+    let session = shipped(&tokio, &host);
+    let error = events(&session, "Hi").unwrap_err();
+    assert_eq!((error.kind(), error.component()), (ComponentErrorKind::Trapped, "template"), "{error}");
+    assert!(session.log().is_empty());
+    // Another in its slot serves the next turn.
+    let good = TemplateSetup { component: GOOD.template(), config: "{}".into() };
+    host.template.swap(Arc::new(good));
+    assert_eq!(content(&events(&session, "Hi").unwrap()), ("hi".into(), FinishReason::Stop));
+}
+
+#[test]
+fn a_policy_that_traps_fails_the_turn_and_is_named() {
+    let tokio = tokio();
+    let policy = PolicyComponent::new(&Guest { place: 4, attack: Attack::Trap, ..GOOD }.policy()).unwrap();
+    let host = Arc::new(TestHost { sampler: Some(policy), ..chat(&tokio, answers(&["Hello!"])) });
+    let session = shipped(&tokio, &host);
+    let error = events(&session, "Hi").unwrap_err();
+    assert_eq!(error.kind(), ComponentErrorKind::PolicyFailed, "{error}");
+    assert!(error.to_string().contains("the sampling policy policy trapped"), "{error}");
+    assert!(session.log().is_empty());
+}
+
+#[test]
+fn a_chat_is_swapped_between_turns_and_keeps_its_state() {
+    let tokio = tokio();
+    let host = Arc::new(chat(&tokio, answers(&[CALL, CALL])));
+    let session = shipped(&tokio, &host);
+    let id = |events: &[ChatEvent]| {
+        events.iter().find_map(|event| match event {
+            ChatEvent::ToolCall(call) => Some(call.id.clone()),
+            _ => None,
+        })
+    };
+    let first = id(&events(&session, "1 + 1?").unwrap());
+    let same = ChatComponent::new(&runtime().builtin("chat").unwrap()).unwrap();
+    tokio.block_on(session.swap(same)).unwrap();
+    let second = id(&events(&session, "And again?").unwrap());
+    // The number of the last call is its state.
+    assert_eq!((first.as_deref(), second.as_deref()), (Some("call_1"), Some("call_2")));
+    // One that cannot be made leaves the old one in its place.
+    let broken = ChatComponent::new(&Guest { place: 0, attack: Attack::Trap, ..GOOD }.chat()).unwrap();
+    assert_eq!(tokio.block_on(session.swap(broken)).unwrap_err().kind(), ComponentErrorKind::Trapped);
+    assert!(tokio.block_on(session.save()).is_ok());
 }

@@ -21,7 +21,7 @@ impl Attack {
     pub(crate) const ALL: [Self; 4] = [Self::Loop, Self::MemoryBomb, Self::Recursion, Self::Trap];
 }
 
-/// A runtime without a cache whose limits are reached soon.
+/// A runtime whose limits are reached soon. Its cache makes a second run of the tests a quick one.
 pub(crate) fn runtime() -> Runtime {
     static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
         let soon = std::time::Duration::from_millis(30);
@@ -34,7 +34,8 @@ pub(crate) fn runtime() -> Runtime {
             chat_slice: soon,
             ..Limits::default()
         };
-        Runtime::new(RuntimeOptions { cache_dir: None, limits }).unwrap()
+        let cache_dir = Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("components"));
+        Runtime::new(RuntimeOptions { cache_dir, limits }).unwrap()
     });
     RUNTIME.clone()
 }
@@ -93,9 +94,15 @@ pub(crate) fn component(module: &str, world: &str, version: &str) -> Vec<u8> {
     for file in ["types", "template", "policy", "chat"] {
         let text = fs::read_to_string(folder.join(file).with_extension("wit")).unwrap();
         let is_header = |line: &&str| line.starts_with("package ") || line.starts_with("/// The interfaces between");
-        package.extend(text.lines().skip_while(|line| !is_header(line)).filter(|line| !is_header(line)).flat_map(|line| [line, "\n"]));
+        package.extend(
+            text.lines()
+                .skip_while(|line| !is_header(line))
+                .filter(|line| !is_header(line))
+                .flat_map(|line| [line, "\n"]),
+        );
     }
-    let (package, module) = (package.replace("@0.1.0", &format!("@{version}")), module.replace("@0.1.0", &format!("@{version}")));
+    let (package, module) =
+        (package.replace("@0.1.0", &format!("@{version}")), module.replace("@0.1.0", &format!("@{version}")));
     let mut resolve = wit_parser::Resolve::default();
     let id = resolve.push_source("runner.wit", &package).unwrap();
     let world = resolve.select_world(&[id], Some(world)).unwrap();

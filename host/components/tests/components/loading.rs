@@ -34,10 +34,8 @@ fn a_core_module_is_refused() {
 
 #[test]
 fn an_interface_with_too_little_in_it_is_refused() {
-    let bytes = wat::parse_str(
-        r#"(component (instance $i) (export "wasmlx:runner/template@0.1.0" (instance $i)))"#,
-    )
-    .unwrap();
+    let bytes =
+        wat::parse_str(r#"(component (instance $i) (export "wasmlx:runner/template@0.1.0" (instance $i)))"#).unwrap();
     let error = runtime().load("hollow", &bytes).unwrap_err();
     assert_eq!(error.kind(), ComponentErrorKind::MissingExport);
 }
@@ -65,10 +63,8 @@ fn a_component_fits_its_own_slot_only() {
 fn a_tampered_artefact_is_compiled_anew() {
     let folder = tempfile::tempdir().unwrap();
     let load = || {
-        let runtime = Runtime::new(RuntimeOptions {
-            cache_dir: Some(folder.path().to_owned()),
-            ..RuntimeOptions::default()
-        });
+        let runtime =
+            Runtime::new(RuntimeOptions { cache_dir: Some(folder.path().to_owned()), ..RuntimeOptions::default() });
         let bytes = component(&GOOD.module("template"), "prompt-template", "0.1.0");
         Template::new(&runtime.unwrap().load("template", &bytes).unwrap(), "{}").unwrap()
     };

@@ -5,4 +5,5 @@ mod guests;
 mod hostile;
 mod loading;
 mod policies;
+mod shipped;
 mod templates;

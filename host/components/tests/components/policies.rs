@@ -19,8 +19,7 @@ pub(crate) fn vocabulary() -> Vocabulary {
 /// Scores by which token 9 is the best.
 pub(crate) fn logits() -> Box<dyn Logits> {
     let mut backend = FakeBackend::new(FakeScript::new().says(1, &[9]));
-    let model =
-        backend.load("any".as_ref(), &LoadOptions::default(), &mut |_| ControlFlow::Continue(())).unwrap();
+    let model = backend.load("any".as_ref(), &LoadOptions::default(), &mut |_| ControlFlow::Continue(())).unwrap();
     model.forward(Input::Ids(&[1]), model.new_cache().as_mut()).unwrap()
 }
 
