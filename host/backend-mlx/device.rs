@@ -149,13 +149,16 @@ impl Backend for MlxBackend {
         })?;
         let config = ModelConfig::parse(&json)
             .map_err(|error| BackendError::new(error.kind(), format!("{}: {error}", folder.display())))?;
-        let holding = self.holding(options.dtype);
-        let mut weights = Weights::read(folder, config.quantization.clone(), holding, progress)?;
+        let mut weights = Weights::read(folder, config.quantization.clone(), self.holding(options.dtype), progress)?;
+        if options.dtype == Dtype::Auto && available_memory().is_some_and(|bytes| bytes < weights.float32_bytes()) {
+            weights.holding = Holding { dtype: None, unpacked: false, ..weights.holding };
+        }
+        let unpacked = weights.holding.unpacked;
         let decoder = Decoder::load(&config, &mut weights)?;
 
         let mut info = ModelInfo::new(&config.model_type, config.vocabulary_size as u32, config.context_length);
         info.dtype = format!("{:?}", decoder.dtype()).to_lowercase();
-        info.quantization = config.quantization.filter(|_| !holding.unpacked).map(|held| held.packing.to_string());
+        info.quantization = config.quantization.filter(|_| !unpacked).map(|held| held.packing.to_string());
         info.parameters = weights.finish()?;
         info.weight_bytes = decoder.bytes();
         memory::clear_cache().doing("freeing memory")?;
@@ -233,6 +236,17 @@ fn gpu_name() -> Option<String> {
     description.lines().find_map(|line| Some(line.strip_prefix("Model:")?.trim().to_owned()))
 }
 
+/// Bytes that the system could give without paging, where it says so.
+fn available_memory() -> Option<u64> {
+    parse_available(&std::fs::read_to_string("/proc/meminfo").ok()?)
+}
+
+/// The line `MemAvailable: 1234 kB` of Linux's /proc/meminfo.
+fn parse_available(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
 fn no_gpu(installation: &Installation) -> BackendError {
     let reason = match &installation.library {
         None => "MLX finds no Metal device on this machine".to_owned(),
@@ -257,5 +271,17 @@ fn wire() {
         && let Ok(active) = memory::active_memory()
     {
         let _ = memory::set_wired_limit(active / 4 * 5);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn available_memory_is_read_in_bytes() {
+        let meminfo = "MemTotal:       24648656 kB\nMemFree:  1 kB\nMemAvailable:   23000000 kB\n";
+        assert_eq!(parse_available(meminfo), Some(23_000_000 * 1024));
+        assert_eq!(parse_available("MemTotal: 1 kB\n"), None);
     }
 }

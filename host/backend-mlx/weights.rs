@@ -97,6 +97,16 @@ impl Weights {
         Ok(Self { files, tensors, quantization, holding, parameters: 0 })
     }
 
+    /// Bytes that all weights take in float32, unpacked.
+    pub(crate) fn float32_bytes(&self) -> u64 {
+        let bits = self.quantization.as_ref().map_or(32, |quantization| quantization.packing.bits as u64);
+        let numbers = self.tensors.values().map(|tensor| match tensor.array.dtype() {
+            Dtype::Uint32 => tensor.array.size() as u64 * 32 / bits,
+            _ => tensor.array.size() as u64,
+        });
+        4 * numbers.sum::<u64>()
+    }
+
     /// Whether there is a tensor of this name.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.tensors.contains_key(name)

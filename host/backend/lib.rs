@@ -58,7 +58,8 @@ pub struct LoadOptions {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Dtype {
-    /// What suits the device: on a CPU everything in float32, quantised weights dequantised; elsewhere as stored.
+    /// What suits the device: on a CPU everything in float32, quantised weights dequantised, where memory allows;
+    /// elsewhere as stored.
     #[default]
     Auto,
     /// 32 bits; quantised weights are dequantised.

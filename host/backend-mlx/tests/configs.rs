@@ -1,5 +1,7 @@
 //! `config.json` of well-known models: each parses, or is refused for the right reason.
 
+#![allow(clippy::unwrap_used)] // clippy knows `#[test]` functions only, not what they call
+
 use std::path::{Path, PathBuf};
 
 use wasmlx_backend::BackendErrorKind::{self, Unsupported};

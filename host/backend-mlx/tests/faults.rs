@@ -1,5 +1,7 @@
 //! Models that are torn, lie, or ask for what is not known: each is refused with a sentence that names the trouble.
 
+#![allow(clippy::unwrap_used)] // clippy knows `#[test]` functions only, not what they call
+
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
