@@ -145,10 +145,10 @@ static void multiply_together(const Product* product, int pieces) {
   pthread_mutex_unlock(&pool.lock);
 }
 
-// Waking a helper takes some 20 us, and one that loses its processor in the middle of a piece holds up the rest: a piece
-// has at least 2^20 multiplications. A vector's are few for the memory they read, and as many take six times as long.
+// Waking a helper takes some 20 us: a piece has at least 2^20 multiplications, or 2^18 where one side is a vector and each
+// number read from memory is used once.
 static int worthwhile_pieces(const Product* p) {
-  double work = (double)p->m * p->n * p->k / (1 << 20);
+  double work = (double)p->m * p->n * p->k / (p->m == 1 || p->n == 1 ? 1 << 18 : 1 << 20);
   int most = 4 * pool.threads;
   return work < most ? (int)work : most;
 }
