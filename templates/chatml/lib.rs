@@ -3,10 +3,9 @@
 //! The text is that of the built-in model's own `chat_template`, written without Jinja: a template is some fifty
 //! lines of any language that compiles to WebAssembly.
 
-use serde_json::Value;
 use wasmlx_template_support::answer::Format;
 use wasmlx_template_support::conversation::{arguments, check_plain, content, tool};
-use wasmlx_template_support::json::dumps;
+use wasmlx_template_support::json::Json;
 use wasmlx_template_support::prompt::Prompt;
 use wasmlx_template_support::{Conversation, Error, Message, PromptTemplate, Segment};
 
@@ -77,7 +76,7 @@ fn describe_tools(prompt: &mut Prompt, conversation: &Conversation, after_text: 
     prompt.trusted(if after_text { "\n\n" } else { "" });
     prompt.trusted(TOOLS[0]);
     for described in &conversation.tools {
-        prompt.untrusted(&dumps(&tool(described)?));
+        prompt.untrusted(&tool(described)?.dumps());
         prompt.trusted("\n");
     }
     prompt.trusted(TOOLS[1]);
@@ -94,8 +93,8 @@ fn write_calls(prompt: &mut Prompt, message: &Message) {
         prompt.untrusted(&call.name);
         prompt.trusted("\", \"arguments\": ");
         prompt.untrusted(&match arguments(call) {
-            Value::String(text) => text,
-            arguments => dumps(&arguments),
+            Json::String(text) => text,
+            arguments => arguments.dumps(),
         });
         prompt.trusted("}</tool_call>");
     }

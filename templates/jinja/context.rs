@@ -1,6 +1,6 @@
 //! What a template is given: JSON, whose every string is the caller's.
 
-use serde_json::{Map, Value as Json};
+use wasmlx_template_support::json::Json;
 
 use crate::text::{Origin, Text};
 use crate::value::{Dict, Value};
@@ -28,19 +28,18 @@ pub(crate) fn value(json: &Json) -> Value {
     match json {
         Json::Null => Value::None,
         Json::Bool(value) => Value::Bool(*value),
-        Json::Number(number) => {
-            number.as_i128().map(Value::Int).unwrap_or_else(|| Value::Float(number.as_f64().unwrap_or(f64::NAN)))
-        }
+        Json::Integer(value) => Value::Int(*value),
+        Json::Float(value) => Value::Float(*value),
         Json::String(text) => Value::caller(text),
         Json::Array(items) => Value::list(items.iter().map(value).collect()),
-        Json::Object(entries) => dict(entries, value),
+        Json::Object(entries) => dict(entries, |_, json| value(json)),
     }
 }
 
-fn dict(entries: &Map<String, Json>, value: impl Fn(&Json) -> Value) -> Value {
+fn dict(entries: &[(String, Json)], value: impl Fn(&str, &Json) -> Value) -> Value {
     let mut dict = Dict::default();
     for (key, json) in entries {
-        dict.insert_text(Text::new(key, Origin::Caller), value(json));
+        dict.insert_text(Text::new(key, Origin::Caller), value(key, json));
     }
     Value::dict(dict)
 }
@@ -56,11 +55,8 @@ pub(crate) fn variable(name: &str, json: &Json) -> Value {
 
 fn message(json: &Json) -> Value {
     let Json::Object(entries) = json else { return value(json) };
-    let mut dict = Dict::default();
-    for (key, json) in entries {
+    dict(entries, |key, json| {
         let known_role = json.as_str().filter(|role| key == "role" && ROLES.contains(role));
-        let value = known_role.map_or_else(|| value(json), Value::template);
-        dict.insert_text(Text::new(key, Origin::Caller), value);
-    }
-    Value::dict(dict)
+        known_role.map_or_else(|| value(json), Value::template)
+    })
 }

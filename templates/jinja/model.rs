@@ -1,7 +1,7 @@
 //! The chat template of one model, from its configuration: what the component is once it is configured.
 
-use serde_json::{Map, Value as Json};
 use wasmlx_template_support::answer::Format;
+use wasmlx_template_support::json::{Entries, Json};
 use wasmlx_template_support::prompt::Prompt;
 use wasmlx_template_support::{Conversation, Error, Message, Part, PromptTemplate, Segment, conversation};
 
@@ -15,27 +15,28 @@ pub struct ModelTemplate {
     /// What some models render conversations with tools by.
     tool_template: Option<Template>,
     /// `bos_token` and the like, by name.
-    tokens: Map<String, Json>,
+    tokens: Entries,
     format: Format,
 }
 
 impl PromptTemplate for ModelTemplate {
     /// `chat_template` is a template's source, or a list of objects with `name` and `template`.
     fn configure(config: &str) -> Result<ModelTemplate, Error> {
-        let config = object(config, "the template's configuration")?;
+        let config = Json::Object(conversation::object(config, "the template's configuration")?);
         let source = config.get("chat_template").unwrap_or(&Json::Null);
         let named = |name: &str| {
-            let list = source.as_array()?.iter();
-            list.filter(|entry| entry["name"] == name).find_map(|entry| entry["template"].as_str())
+            let is_named = |entry: &&Json| entry.get("name").and_then(Json::as_str) == Some(name);
+            source.items().iter().find(is_named)?.get("template")?.as_str()
         };
         let Some(default) = source.as_str().or_else(|| named("default")) else {
             let message = "the model has no `chat_template`: choose a template that needs none, such as chatml";
             return Err(Error::InvalidInput(message.to_owned()));
         };
-        let tokens = config.iter().filter(|(name, _)| name.ends_with("_token")).filter_map(|(name, token)| {
-            let token = token.as_str().or_else(|| token.get("content")?.as_str())?;
-            Some((name.clone(), token.into()))
-        });
+        let tokens =
+            config.entries().iter().filter(|(name, _)| name.ends_with("_token")).filter_map(|(name, token)| {
+                let token = token.as_str().or_else(|| token.get("content")?.as_str())?;
+                Some((name.clone(), token.into()))
+            });
         let mut model = ModelTemplate {
             template: parse(default)?,
             tool_template: named("tool_use").map(parse).transpose()?,
@@ -74,17 +75,17 @@ impl PromptTemplate for ModelTemplate {
 
 impl ModelTemplate {
     fn text(&self, given: &Conversation) -> Result<Text, Error> {
-        let mut options = conversation::options(given)?;
-        let clock = conversation::take_clock(&mut options)?.map(|seconds| Clock { seconds });
+        let (options, seconds) = conversation::options(given)?;
+        let clock = seconds.map(|seconds| Clock { seconds });
         let (context, has_tools) = match &given.context {
             Some(context) => {
-                let context = object(context, "the context")?;
-                let has_tools = context.get("tools").and_then(Json::as_array).is_some_and(|tools| !tools.is_empty());
-                (context, has_tools)
+                let context = Json::Object(conversation::object(context, "the context")?);
+                let has_tools = context.get("tools").is_some_and(|tools| !tools.items().is_empty());
+                (context.entries().to_vec(), has_tools)
             }
             None => {
-                let mut context = self.tokens.clone();
-                context.extend(crate::conversation::context(given, options)?);
+                let mut context = crate::conversation::context(given, options)?;
+                context.extend_from_slice(&self.tokens);
                 (context, !given.tools.is_empty())
             }
         };
@@ -115,10 +116,6 @@ impl ModelTemplate {
         };
         self.text(&conversation).is_ok_and(|prompt| prompt.as_str().trim_end().ends_with("<think>"))
     }
-}
-
-fn object(text: &str, what: &str) -> Result<Map<String, Json>, Error> {
-    serde_json::from_str(text).map_err(|error| Error::InvalidInput(format!("{what} is no JSON object: {error}")))
 }
 
 fn parse(source: &str) -> Result<Template, Error> {

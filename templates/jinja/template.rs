@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use serde_json::{Map, Value as Json};
+use wasmlx_template_support::json::Json;
 
 use crate::ast::Body;
 use crate::context;
@@ -28,9 +28,9 @@ impl Template {
 
     /// Renders the template with the variables of a context, as transformers would. Without a clock the template
     /// finds no `strftime_now`.
-    pub fn render(&self, context: &Map<String, Json>, clock: Option<Clock>) -> Result<Text> {
-        let global = |name: &Rc<str>| match context.get(&**name) {
-            Some(json) => Some(context::variable(name, json)),
+    pub fn render(&self, context: &[(String, Json)], clock: Option<Clock>) -> Result<Text> {
+        let global = |name: &Rc<str>| match context.iter().find(|(known, _)| **known == **name) {
+            Some((_, json)) => Some(context::variable(name, json)),
             None => functions::global(name, clock),
         };
         Interpreter::new(&self.names, self.names.iter().map(global).collect()).render(&self.body)

@@ -2,11 +2,10 @@
 //!
 //! The text is that of Llama 3.2's `chat_template`, written without Jinja.
 
-use serde_json::{Map, Value};
 use wasmlx_template_support::answer::Format;
-use wasmlx_template_support::conversation::{arguments, check_plain, content, options, take_clock, tool};
+use wasmlx_template_support::conversation::{arguments, check_plain, content, object, options, tool};
 use wasmlx_template_support::date::{DAY, MONTHS, civil};
-use wasmlx_template_support::json::{dumps, dumps_indented};
+use wasmlx_template_support::json::Json;
 use wasmlx_template_support::prompt::Prompt;
 use wasmlx_template_support::text::strip;
 use wasmlx_template_support::{Conversation, Error, Message, PromptTemplate, Segment};
@@ -34,18 +33,17 @@ pub struct Llama3 {
 impl PromptTemplate for Llama3 {
     /// Uses `bos_token`, by default `<|begin_of_text|>`.
     fn configure(config: &str) -> Result<Llama3, Error> {
-        let config: Map<String, Value> = serde_json::from_str(config)
-            .map_err(|error| Error::InvalidInput(format!("the template's configuration is no JSON object: {error}")))?;
+        let config = Json::Object(object(config, "the template's configuration")?);
         let token = config.get("bos_token").and_then(|token| token.as_str().or_else(|| token.get("content")?.as_str()));
         Ok(Llama3 { bos_token: token.unwrap_or("<|begin_of_text|>").to_owned() })
     }
 
     fn render(&self, conversation: &Conversation) -> Result<Vec<Segment>, Error> {
         check_plain(conversation)?;
-        let mut options = options(conversation)?;
-        let clock = take_clock(&mut options)?;
+        let (options, clock) = options(conversation)?;
+        let options = Json::Object(options);
         let has_tools = !conversation.tools.is_empty();
-        let tools_of_user = !matches!(options.get("tools_in_user_message"), Some(Value::Bool(false)));
+        let tools_of_user = !matches!(options.get("tools_in_user_message"), Some(Json::Bool(false)));
         let (system, mut messages) = match conversation.messages.split_first() {
             Some((first, rest)) if first.role == "system" => (content(first), rest),
             Some(_) => (String::new(), &conversation.messages[..]),
@@ -104,9 +102,9 @@ fn header(prompt: &mut Prompt, role: &str) {
 }
 
 /// Today: the option `date_string`, else what the clock says.
-fn write_date(prompt: &mut Prompt, clock: Option<i64>, options: &Map<String, Value>) {
+fn write_date(prompt: &mut Prompt, clock: Option<i64>, options: &Json) {
     match (options.get("date_string"), clock) {
-        (Some(Value::String(date)), _) => prompt.untrusted(date),
+        (Some(Json::String(date)), _) => prompt.untrusted(date),
         (_, Some(seconds)) => {
             let (year, month, day) = civil(seconds.div_euclid(DAY));
             prompt.trusted(&format!("{day:02} {} {year}", &MONTHS[month - 1][..3]));
@@ -118,7 +116,7 @@ fn write_date(prompt: &mut Prompt, clock: Option<i64>, options: &Map<String, Val
 fn describe_tools(prompt: &mut Prompt, conversation: &Conversation) -> Result<(), Error> {
     prompt.trusted(CALL_FORMAT);
     for described in &conversation.tools {
-        prompt.untrusted(&dumps_indented(&tool(described)?, 4));
+        prompt.untrusted(&tool(described)?.dumps_indented(4));
         prompt.trusted("\n\n");
     }
     Ok(())
@@ -128,7 +126,7 @@ fn write(prompt: &mut Prompt, message: &Message) -> Result<(), Error> {
     match &message.tool_calls[..] {
         [] if matches!(message.role.as_str(), "tool" | "ipython") => {
             header(prompt, "ipython");
-            prompt.untrusted(&dumps(&content(message).into()));
+            prompt.untrusted(&Json::from(content(message)).dumps());
         }
         [] => {
             prompt.control(HEADER);
@@ -142,7 +140,7 @@ fn write(prompt: &mut Prompt, message: &Message) -> Result<(), Error> {
             prompt.trusted("{\"name\": \"");
             prompt.untrusted(&call.name);
             prompt.trusted("\", \"parameters\": ");
-            prompt.untrusted(&dumps(&arguments(call)));
+            prompt.untrusted(&arguments(call).dumps());
             prompt.trusted("}");
         }
         _ => return Err(Error::InvalidInput("Llama 3 makes one call of a tool at a time".to_owned())),

@@ -4,9 +4,8 @@
 
 use std::path::Path;
 
-use serde_json::{Value, json};
-
 use crate::answer::AnswerReader;
+use crate::json::Json;
 use crate::{Conversation, Document, Error, Message, Output, Part, PromptTemplate, Segment, Tool, ToolCall};
 
 /// Runs all cases of a folder and says how each that failed did; how many there were.
@@ -20,113 +19,108 @@ pub fn run<S: PromptTemplate>(folder: &Path) -> Result<usize, String> {
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
         let text = std::fs::read_to_string(&path).map_err(unreadable)?;
-        let cases: Vec<Value> = serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
-        for case in &cases {
+        let file = Json::read(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+        for case in file.items() {
             count += 1;
             if let Err(difference) = check::<S>(case) {
-                failures.push(format!("{}, {}: {difference}", path.display(), case["name"]));
+                failures.push(format!("{}, {}: {difference}", path.display(), field(case, "name").dumps()));
             }
         }
     }
     if failures.is_empty() { Ok(count) } else { Err(failures.join("\n")) }
 }
 
-fn check<S: PromptTemplate>(case: &Value) -> Result<(), String> {
-    let same = |what: &str, expected: &Value, got: &Value| match expected == got {
+/// What an object has under a name, `null` if nothing.
+fn field<'a>(json: &'a Json, name: &str) -> &'a Json {
+    json.get(name).unwrap_or(&Json::Null)
+}
+
+fn check<S: PromptTemplate>(case: &Json) -> Result<(), String> {
+    let same = |what: &str, expected: &Json, got: Json| match *expected == got {
         true => Ok(()),
-        false => Err(format!("{what}\n  expected {expected}\n  got      {got}")),
+        false => Err(format!("{what}\n  expected {}\n  got      {}", expected.dumps(), got.dumps())),
     };
-    let template = match case.get("config") {
-        Some(config) => S::configure(&config.to_string()),
-        None => S::configure("{}"),
-    };
-    let rendered = template.and_then(|template: S| {
-        let segments = template.render(&conversation(&case["conversation"]))?;
+    let config = case.get("config").map_or_else(|| "{}".to_owned(), Json::dumps);
+    let rendered = S::configure(&config).and_then(|template| {
+        let segments = template.render(&conversation(field(case, "conversation")))?;
         Ok((template, segments))
     });
-    let (template, segments) = match (rendered, case["error"].as_str()) {
+    let (template, segments) = match (rendered, field(case, "error").as_str()) {
         (Ok(rendered), None) => rendered,
         (Err(Error::InvalidInput(message)), Some(expected)) if message.contains(expected) => return Ok(()),
         (Err(error), _) => return Err(format!("unexpected error: {error:?}")),
         (Ok(_), Some(expected)) => return Err(format!("no error, though one was expected: {expected}")),
     };
-    same("segments", &case["segments"], &segments.iter().map(segment).collect())?;
-    for answer in case["parse"].as_array().into_iter().flatten() {
+    same("segments", field(case, "segments"), Json::Array(segments.iter().map(segment).collect()))?;
+    for answer in field(case, "parse").items() {
         let mut reader = AnswerReader::new(template.format());
-        let mut outputs = reader.push(answer["text"].as_str().unwrap_or_default());
+        let mut outputs = reader.push(field(answer, "text").as_str().unwrap_or_default());
         outputs.extend(reader.finish());
-        same("outputs", &answer["outputs"], &outputs.iter().map(output).collect())?;
+        same("outputs", field(answer, "outputs"), Json::Array(outputs.iter().map(output).collect()))?;
     }
     Ok(())
 }
 
-fn segment(segment: &Segment) -> Value {
-    match segment {
-        Segment::Control(text) => json!({"control": text}),
-        Segment::Trusted(text) => json!({"trusted": text}),
-        Segment::Untrusted(text) => json!({"untrusted": text}),
-    }
+fn segment(segment: &Segment) -> Json {
+    let (kind, text) = match segment {
+        Segment::Control(text) => ("control", text),
+        Segment::Trusted(text) => ("trusted", text),
+        Segment::Untrusted(text) => ("untrusted", text),
+    };
+    Json::object([(kind, text.as_str().into())])
 }
 
-fn output(output: &Output) -> Value {
-    match output {
-        Output::Content(text) => json!({"content": text}),
-        Output::Reasoning(text) => json!({"reasoning": text}),
-        Output::ToolCallStart(name) => json!({"tool_call_start": name}),
-        Output::ToolCallArguments(text) => json!({"tool_call_arguments": text}),
-        Output::ToolCallEnd => json!("tool_call_end"),
-    }
+fn output(output: &Output) -> Json {
+    let (kind, text) = match output {
+        Output::Content(text) => ("content", text),
+        Output::Reasoning(text) => ("reasoning", text),
+        Output::ToolCallStart(name) => ("tool_call_start", name),
+        Output::ToolCallArguments(text) => ("tool_call_arguments", text),
+        Output::ToolCallEnd => return "tool_call_end".into(),
+    };
+    Json::object([(kind, text.as_str().into())])
 }
 
 /// A conversation from its JSON, which is that of OpenAI's chat API. What is missing is empty.
-pub fn conversation(json: &Value) -> Conversation {
-    let list = |json: &Value| json.as_array().cloned().unwrap_or_default();
-    let as_json = |json: &Value| match json {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        json => json.to_string(),
+pub fn conversation(json: &Json) -> Conversation {
+    let text = |json: &Json, name: &str| field(json, name).as_str().unwrap_or_default().to_owned();
+    let option = |json: &Json, name: &str| field(json, name).as_str().map(str::to_owned);
+    let as_json = |json: &Json| match json {
+        Json::Null => String::new(),
+        Json::String(text) => text.clone(),
+        json => json.dumps(),
     };
-    let text = |json: &Value| json.as_str().unwrap_or_default().to_owned();
-    let option = |json: &Value| json.as_str().map(str::to_owned);
-    let envelope = |json: &Value| json.get("function").unwrap_or(json).clone();
+    fn envelope(json: &Json) -> &Json {
+        json.get("function").unwrap_or(json)
+    }
+    let call = |call: &Json| ToolCall {
+        id: text(call, "id"),
+        name: text(envelope(call), "name"),
+        arguments: as_json(field(envelope(call), "arguments")),
+    };
+    let message = |message: &Json| Message {
+        role: text(message, "role"),
+        content: match field(message, "content") {
+            Json::String(content) => vec![Part::Text(content.clone())],
+            parts => parts.items().iter().map(|part| Part::Text(text(part, "text"))).collect(),
+        },
+        reasoning: option(message, "reasoning"),
+        tool_calls: field(message, "tool_calls").items().iter().map(call).collect(),
+        tool_call_id: option(message, "tool_call_id"),
+        name: option(message, "name"),
+    };
+    let tool = |tool: &Json| Tool {
+        name: text(tool, "name"),
+        description: text(tool, "description"),
+        parameters: as_json(field(tool, "parameters")),
+    };
+    let document = |document: &Json| Document { title: text(document, "title"), text: text(document, "text") };
     Conversation {
-        messages: list(&json["messages"])
-            .iter()
-            .map(|message| Message {
-                role: text(&message["role"]),
-                content: match &message["content"] {
-                    Value::Array(parts) => parts.iter().map(|part| Part::Text(text(&part["text"]))).collect(),
-                    Value::String(content) => vec![Part::Text(content.clone())],
-                    _ => Vec::new(),
-                },
-                reasoning: option(&message["reasoning"]),
-                tool_calls: list(&message["tool_calls"])
-                    .iter()
-                    .map(|call| ToolCall {
-                        id: text(&call["id"]),
-                        name: text(&envelope(call)["name"]),
-                        arguments: as_json(&envelope(call)["arguments"]),
-                    })
-                    .collect(),
-                tool_call_id: option(&message["tool_call_id"]),
-                name: option(&message["name"]),
-            })
-            .collect(),
-        tools: list(&json["tools"])
-            .iter()
-            .map(envelope)
-            .map(|tool| Tool {
-                name: text(&tool["name"]),
-                description: text(&tool["description"]),
-                parameters: as_json(&tool["parameters"]),
-            })
-            .collect(),
-        documents: list(&json["documents"])
-            .iter()
-            .map(|document| Document { title: text(&document["title"]), text: text(&document["text"]) })
-            .collect(),
-        add_generation_prompt: json["add_generation_prompt"].as_bool().unwrap_or_default(),
-        options: as_json(&json["options"]),
+        messages: field(json, "messages").items().iter().map(message).collect(),
+        tools: field(json, "tools").items().iter().map(envelope).map(tool).collect(),
+        documents: field(json, "documents").items().iter().map(document).collect(),
+        add_generation_prompt: *field(json, "add_generation_prompt") == Json::Bool(true),
+        options: as_json(field(json, "options")),
         context: json.get("context").map(as_json),
     }
 }

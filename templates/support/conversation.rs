@@ -1,7 +1,6 @@
 //! The parts of a conversation as chat templates of Hugging Face see them.
 
-use serde_json::{Map, Value, json};
-
+use crate::json::{Entries, Json};
 use crate::{Conversation, Error, Message, Part, Tool, ToolCall};
 
 /// The text of a message: all its parts together.
@@ -13,49 +12,55 @@ pub fn content(message: &Message) -> String {
 ///
 /// # Errors
 /// [`Error::InvalidInput`] where its parameters are not JSON.
-pub fn tool(tool: &Tool) -> Result<Value, Error> {
-    let parameters: Value = match tool.parameters.trim() {
-        "" => json!({}),
-        parameters => serde_json::from_str(parameters).map_err(|error| {
+pub fn tool(tool: &Tool) -> Result<Json, Error> {
+    let parameters = match tool.parameters.trim() {
+        "" => Json::object([]),
+        parameters => Json::read(parameters).map_err(|error| {
             Error::InvalidInput(format!("the parameters of tool `{}` are not JSON: {error}", tool.name))
         })?,
     };
-    let function = json!({"name": tool.name, "description": tool.description, "parameters": parameters});
-    Ok(json!({"type": "function", "function": function}))
+    let (name, description) = (tool.name.as_str().into(), tool.description.as_str().into());
+    let function = Json::object([("name", name), ("description", description), ("parameters", parameters)]);
+    Ok(Json::object([("type", "function".into()), ("function", function)]))
 }
 
 /// The arguments of a call. What a model wrote need not be JSON; then it is the text itself.
-pub fn arguments(call: &ToolCall) -> Value {
+pub fn arguments(call: &ToolCall) -> Json {
     match call.arguments.trim() {
-        "" => json!({}),
-        arguments => serde_json::from_str(arguments).unwrap_or_else(|_| call.arguments.as_str().into()),
+        "" => Json::object([]),
+        arguments => Json::read(arguments).unwrap_or_else(|_| call.arguments.as_str().into()),
     }
 }
 
-/// The options of a conversation.
+/// The entries of a JSON object.
 ///
 /// # Errors
-/// [`Error::InvalidInput`] where they are no JSON object.
-pub fn options(conversation: &Conversation) -> Result<Map<String, Value>, Error> {
-    match conversation.options.trim() {
-        "" => Ok(Map::new()),
-        options => serde_json::from_str(options)
-            .map_err(|error| Error::InvalidInput(format!("the template's options are no JSON object: {error}"))),
+/// [`Error::InvalidInput`] where the text, which the sentence calls `what`, is none.
+pub fn object(text: &str, what: &str) -> Result<Entries, Error> {
+    match Json::read(text) {
+        Ok(Json::Object(entries)) => Ok(entries),
+        Ok(_) => Err(Error::InvalidInput(format!("{what} must be a JSON object"))),
+        Err(error) => Err(Error::InvalidInput(format!("{what} must be a JSON object: {error}"))),
     }
 }
 
-/// Takes the host's clock out of the options: `now`, seconds since 1970 in local time.
+/// The options of a conversation, and apart from them the host's clock: `now`, seconds since 1970 in local time.
 ///
 /// # Errors
-/// [`Error::InvalidInput`] where it is no number.
-pub fn take_clock(options: &mut Map<String, Value>) -> Result<Option<i64>, Error> {
-    match options.shift_remove("now") {
-        None | Some(Value::Null) => Ok(None),
-        Some(now) => match now.as_i64().or_else(|| now.as_f64().map(|seconds| seconds as i64)) {
-            Some(seconds) => Ok(Some(seconds)),
-            None => Err(Error::InvalidInput("the template's option `now` must be a number of seconds".to_owned())),
-        },
-    }
+/// [`Error::InvalidInput`] where they are no JSON object, or the clock is no number.
+pub fn options(conversation: &Conversation) -> Result<(Entries, Option<i64>), Error> {
+    let mut options = match conversation.options.trim() {
+        "" => Vec::new(),
+        text => object(text, "the template's options")?,
+    };
+    let Some(at) = options.iter().position(|(name, _)| name == "now") else { return Ok((options, None)) };
+    let clock = match options.remove(at).1 {
+        Json::Null => None,
+        Json::Integer(seconds) => i64::try_from(seconds).ok(),
+        Json::Float(seconds) => Some(seconds as i64),
+        _ => return Err(Error::InvalidInput("the template's option `now` must be a number of seconds".to_owned())),
+    };
+    Ok((options, clock))
 }
 
 /// That a conversation holds nothing that a template of one fixed format cannot write.

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use wasmlx_template_chatml::ChatMl;
 use wasmlx_template_jinja::ModelTemplate;
+use wasmlx_template_support::json::Json;
 use wasmlx_template_support::prompt::joined;
 use wasmlx_template_support::{PromptTemplate, Segment, cases};
 
@@ -91,7 +92,7 @@ proptest! {
 
     #[test]
     fn writes_what_the_built_in_model_was_trained_on(json in conversation()) {
-        let conversation = cases::conversation(&json);
+        let conversation = cases::conversation(&Json::read(&json.to_string()).unwrap());
         let native = ChatMl.render(&conversation).unwrap();
         let jinja = built_in().render(&conversation).unwrap();
         prop_assert_eq!(joined(&native), joined(&jinja));
@@ -99,7 +100,7 @@ proptest! {
 
     #[test]
     fn no_text_of_a_caller_is_trusted(json in conversation()) {
-        let conversation = cases::conversation(&json);
+        let conversation = cases::conversation(&Json::read(&json.to_string()).unwrap());
         let segments = ChatMl.render(&conversation).unwrap();
         // A turn opens and closes once a message, besides the system's and the one left open.
         let starts = segments.iter().filter(|segment| matches!(segment, Segment::Control(name) if name == "<|im_start|>")).count();

@@ -1,10 +1,12 @@
 //! Llama 3 by its cases, and beside Llama 3.2's own template where that is at hand.
 
+#![allow(clippy::unwrap_used, reason = "a test stops where its surroundings are not as they should be")]
+
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
 use wasmlx_template_jinja::ModelTemplate;
 use wasmlx_template_llama3::Llama3;
+use wasmlx_template_support::json::Json;
 use wasmlx_template_support::prompt::joined;
 use wasmlx_template_support::{PromptTemplate, cases};
 
@@ -32,17 +34,17 @@ fn writes_what_the_models_own_template_writes() {
         return;
     };
     let text = std::fs::read_to_string(cases_folder().join("llama3.json")).unwrap();
-    let all: Vec<Value> = serde_json::from_str(&text).unwrap();
-    for case in &all {
-        let token = case["config"]["bos_token"].as_str().unwrap_or("<|begin_of_text|>");
-        let config = json!({"chat_template": source, "bos_token": token}).to_string();
-        let conversation = cases::conversation(&case["conversation"]);
+    for case in Json::read(&text).unwrap().items() {
+        let token = case.get("config").and_then(|config| config.get("bos_token")?.as_str());
+        let token = token.unwrap_or("<|begin_of_text|>");
+        let config = Json::object([("chat_template", source.as_str().into()), ("bos_token", token.into())]).dumps();
+        let conversation = cases::conversation(case.get("conversation").unwrap());
         let native = Llama3::configure(&config).unwrap().render(&conversation);
         let own = ModelTemplate::configure(&config).unwrap().render(&conversation);
         match (native, own) {
-            (Ok(native), Ok(own)) => assert_eq!(joined(&native), joined(&own), "{}", case["name"]),
+            (Ok(native), Ok(own)) => assert_eq!(joined(&native), joined(&own), "{}", case.get("name").unwrap().dumps()),
             (Err(_), Err(_)) => {}
-            (native, own) => panic!("{}: {native:?} but {own:?}", case["name"]),
+            (native, own) => panic!("{}: {native:?} but {own:?}", case.get("name").unwrap().dumps()),
         }
     }
 }

@@ -1,8 +1,7 @@
 //! Reads one call of a tool: a JSON object with a `name` and `arguments` (or `parameters`), as it streams in.
 
-use serde_json::Value;
-
 use crate::Output;
+use crate::json::Json;
 
 /// What a piece of text did to a call.
 pub(super) enum Progress {
@@ -212,7 +211,7 @@ impl CallReader {
     fn complete(&mut self) -> Option<()> {
         let raw = std::mem::take(&mut self.raw);
         if self.expect != Expect::Value {
-            self.key_use = match serde_json::from_str::<String>(&raw).ok()?.as_str() {
+            self.key_use = match Json::read(&raw).ok()?.as_str()? {
                 "name" => Use::Name,
                 "arguments" | "parameters" => Use::Arguments,
                 "type" => Use::Nothing,
@@ -222,11 +221,10 @@ impl CallReader {
             self.expect = Expect::Colon;
             return Some(());
         }
-        let value: Value = serde_json::from_str(&raw).ok()?;
-        match (self.key_use, value) {
-            (Use::Name, Value::String(name)) => self.name = Some(name),
+        match (self.key_use, Json::read(&raw).ok()?) {
+            (Use::Name, Json::String(name)) => self.name = Some(name),
             // Some models write the arguments as a string that holds JSON.
-            (Use::Arguments, Value::String(arguments)) => self.arguments.push_str(&arguments),
+            (Use::Arguments, Json::String(arguments)) => self.arguments.push_str(&arguments),
             _ => {}
         }
         self.expect = Expect::CommaOrEnd;

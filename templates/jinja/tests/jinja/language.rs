@@ -1,19 +1,19 @@
 //! The language, piece by piece: `language.json` holds templates with what Jinja2 3.1.6 makes of them in the
 //! environment that transformers 5.23.0 gives chat templates, `null` where it raises an error.
 
-use serde_json::Value;
 use wasmlx_template_jinja::Template;
+use wasmlx_template_support::json::Json;
 
 use crate::shared::CLOCK;
 
 #[test]
 fn each_piece_means_what_it_means_in_jinja() {
-    let file: Value = serde_json::from_str(include_str!("language.json")).unwrap();
-    let context = file["context"].as_object().unwrap();
-    let cases = file["cases"].as_array().unwrap();
+    let file = Json::read(include_str!("language.json")).unwrap();
+    let context = file.get("context").unwrap().entries();
+    let cases = file.get("cases").unwrap().items();
     let mut failed = Vec::new();
     for case in cases {
-        let (source, expected) = (case[0].as_str().unwrap(), case[1].as_str());
+        let (source, expected) = (case.items()[0].as_str().unwrap(), case.items()[1].as_str());
         let rendered = Template::parse(source).and_then(|template| template.render(context, CLOCK));
         let passes = match (&rendered, expected) {
             (Ok(text), Some(expected)) => text.as_str() == expected,

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value as Json};
 use wasmlx_template_jinja::Clock;
+use wasmlx_template_support::json::Json;
 
 /// The clock of all cases: 2026-01-01T00:00:00.
 pub(crate) const CLOCK: Option<Clock> = Some(Clock { seconds: 1_767_225_600 });
@@ -13,7 +13,7 @@ pub(crate) const CLOCK: Option<Clock> = Some(Clock { seconds: 1_767_225_600 });
 pub(crate) struct Case {
     pub(crate) name: String,
     pub(crate) source: String,
-    pub(crate) context: Map<String, Json>,
+    pub(crate) context: Vec<(String, Json)>,
     /// The text, or the kind and the message of the error.
     pub(crate) expected: Result<String, (String, String)>,
 }
@@ -33,21 +33,18 @@ pub(crate) fn cases() -> Option<Vec<Case>> {
     files.sort();
     let mut cases = Vec::new();
     for file in files {
-        let list: Vec<Json> = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
-        for case in list {
-            let text = |key: &str| case[key].as_str().unwrap().to_owned();
+        let list = Json::read(&fs::read_to_string(&file).unwrap()).unwrap();
+        for case in list.items() {
+            let text = |key: &str| case.get(key).unwrap().as_str().unwrap();
             let template = text("template_file");
+            let error = |part: &str| case.get("error")?.get(part)?.as_str().map(str::to_owned);
             cases.push(Case {
                 name: format!("{}: {}", template.trim_end_matches(".jinja"), text("case")),
-                source: fs::read_to_string(folder.join("templates").join(&template)).unwrap(),
-                context: case["context"].as_object().unwrap().clone(),
-                expected: match case["expected"].as_str() {
+                source: fs::read_to_string(folder.join("templates").join(template)).unwrap(),
+                context: case.get("context").unwrap().entries().to_vec(),
+                expected: match case.get("expected").and_then(Json::as_str) {
                     Some(expected) => Ok(expected.to_owned()),
-                    None => {
-                        let error = &case["error"];
-                        let part = |key: &str| error[key].as_str().unwrap_or_default().to_owned();
-                        Err((part("kind"), part("message")))
-                    }
+                    None => Err((error("kind").unwrap(), error("message").unwrap_or_default())),
                 },
             });
         }

