@@ -59,6 +59,10 @@ impl Limits {
 /// The most elements of one table of an instance. A component made from Python has some 10,000 functions in its table.
 pub(crate) const TABLE_ELEMENTS: usize = 65_536;
 
+/// The most bytes, about, that a guest hands to the host in one call: a list may name the same text a million times, and
+/// the host has a copy of each.
+pub(crate) const BYTES_PER_CALL: usize = 32 << 20;
+
 /// The most core instances, tables and memories of one component. One made from Python has some 30 core instances.
 pub(crate) const PARTS_PER_COMPONENT: u32 = 128;
 

@@ -8,7 +8,7 @@ use wasmtime::{AsContextMut, Store};
 use crate::component::Linked;
 use crate::deadline::Deadline;
 use crate::handles::Handles;
-use crate::limits::MemoryMeter;
+use crate::limits::{BYTES_PER_CALL, MemoryMeter};
 use crate::ticker::Activity;
 use crate::v0_1::policy as wit;
 use crate::{Component, ComponentError, ComponentErrorKind, ComponentKind};
@@ -96,6 +96,7 @@ impl PolicyComponent {
         };
         let mut store = Store::new(linked.engine(), state);
         store.limiter(|state| &mut state.memory);
+        store.set_hostcall_fuel(BYTES_PER_CALL);
         store.epoch_deadline_callback(|mut context| Ok(context.data_mut().deadline.reached()));
         let ticks = store.data_mut().deadline.start(limits.policy_setup);
         store.set_epoch_deadline(ticks);

@@ -13,7 +13,7 @@ use crate::cancellation::{self, Wish};
 use crate::chat::{ChatComponent, ChatEvent, Command, TurnRequest};
 use crate::chat_state::ChatState;
 use crate::component::Linked;
-use crate::limits::MemoryMeter;
+use crate::limits::{BYTES_PER_CALL, MemoryMeter};
 use crate::v0_1::chat::World;
 use crate::v0_1::types::wit;
 use crate::{ChatHost, ComponentError, ComponentErrorKind, ComponentKind, MessageLog};
@@ -199,6 +199,7 @@ impl Session {
         let state = ChatState::new(memory, budget, Arc::clone(&self.host), self.log.clone(), cancellation);
         let mut store = Store::new(linked.engine(), state);
         store.limiter(|state| &mut state.memory);
+        store.set_hostcall_fuel(BYTES_PER_CALL);
         store.epoch_deadline_callback(|mut context| {
             context.data_mut().budget.tick(Instant::now())?;
             Ok(UpdateDeadline::Yield(1))

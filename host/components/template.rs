@@ -9,7 +9,7 @@ use wasmtime::component::ResourceAny;
 use crate::component::Linked;
 use crate::conversation::{Conversation, Output};
 use crate::deadline::Deadline;
-use crate::limits::MemoryMeter;
+use crate::limits::{BYTES_PER_CALL, MemoryMeter};
 use crate::v0_1::template::World;
 use crate::v0_1::types::{all, wit};
 use crate::{Component, ComponentError, ComponentKind};
@@ -198,6 +198,7 @@ impl Parts {
         let state = TemplateState { memory: MemoryMeter::new(limits.template_memory), deadline: Deadline::new() };
         let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.memory);
+        store.set_hostcall_fuel(BYTES_PER_CALL);
         store.epoch_deadline_callback(|mut context| Ok(context.data_mut().deadline.reached()));
         let ticks = store.data_mut().deadline.start(limits.template_call);
         store.set_epoch_deadline(ticks);

@@ -1,0 +1,187 @@
+//! What crossing the boundary costs: a step of a policy over a device that does nothing, making instances, rendering,
+//! a swap, and loading what is in the cache.
+//!
+//! `cargo bench -p wasmlx-components --profile dev` uses what the tests were built from.
+
+#![allow(clippy::unwrap_used, reason = "there is no one to tell")]
+
+#[path = "../tests/components/guests.rs"]
+#[allow(dead_code, reason = "the tests use more of it")]
+mod guests;
+
+use std::any::Any;
+use std::hint::black_box;
+use std::sync::Arc;
+
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use wasmlx_backend::{BackendError, Logits, Penalties, SampleKey, Token};
+use wasmlx_components::{
+    Conversation, Message, PolicyComponent, Runtime, RuntimeOptions, Slot, Template, TemplateSetup, Vocabulary, builtin,
+};
+use wasmlx_engine::{Policy, StepInfo};
+
+use guests::{GOOD, Guest, runtime};
+
+/// Logits and tokens of a device that does nothing, so that what is left is the boundary.
+struct Nothing;
+
+impl Logits for Nothing {
+    fn scale(&mut self, _: f32) -> Result<(), BackendError> {
+        Ok(())
+    }
+    fn bias(&mut self, _: &[(u32, f32)]) -> Result<(), BackendError> {
+        Ok(())
+    }
+    fn allow(&mut self, _: &[u32]) -> Result<(), BackendError> {
+        Ok(())
+    }
+    fn forbid(&mut self, _: &[u32]) -> Result<(), BackendError> {
+        Ok(())
+    }
+    fn penalise(&mut self, _: &Penalties<'_>) -> Result<(), BackendError> {
+        Ok(())
+    }
+    fn top_k(&mut self, _: u32) -> Result<(), BackendError> {
+        Ok(())
+    }
+    fn top_p(&mut self, _: f32) -> Result<(), BackendError> {
+        Ok(())
+    }
+    fn min_p(&mut self, _: f32, _: u32) -> Result<(), BackendError> {
+        Ok(())
+    }
+    fn xtc(&mut self, _: f32, _: f32, _: &[u32], _: SampleKey) -> Result<(), BackendError> {
+        Ok(())
+    }
+    fn mix(&mut self, _: &dyn Logits, _: f32) -> Result<(), BackendError> {
+        Ok(())
+    }
+    fn fork(&self) -> Result<Box<dyn Logits>, BackendError> {
+        Ok(Box::new(Nothing))
+    }
+    fn sample(&mut self, _: SampleKey) -> Result<Box<dyn Token>, BackendError> {
+        Ok(Box::new(Nothing))
+    }
+    fn argmax(&mut self) -> Result<Box<dyn Token>, BackendError> {
+        Ok(Box::new(Nothing))
+    }
+    fn start(&self) -> Result<(), BackendError> {
+        Ok(())
+    }
+    fn top(&mut self, k: u32) -> Result<Vec<(u32, f32)>, BackendError> {
+        Ok((0..k).map(|token| (token, -1.0)).collect())
+    }
+    fn entropy(&mut self) -> Result<f32, BackendError> {
+        Ok(1.0)
+    }
+    fn logprobs(&mut self, tokens: &[u32]) -> Result<Vec<f32>, BackendError> {
+        Ok(vec![-1.0; tokens.len()])
+    }
+    fn read(&mut self) -> Result<Vec<f32>, BackendError> {
+        Ok(vec![0.0; 151_936])
+    }
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl Token for Nothing {
+    fn start(&self) -> Result<(), BackendError> {
+        Ok(())
+    }
+    fn read(&self) -> Result<u32, BackendError> {
+        Ok(0)
+    }
+    fn fork(&self) -> Box<dyn Token> {
+        Box::new(Nothing)
+    }
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+fn step(policy: &mut dyn Policy) {
+    let info = StepInfo { position: 300, generated: 44, new: &[17], seed: 1 };
+    black_box(policy.step(&info, Box::new(Nothing))).expect("the policy answers");
+}
+
+fn policies(criterion: &mut Criterion) {
+    let vocabulary = Vocabulary { size: 151_936, xtc_special: Vec::new() };
+    let mut group = criterion.benchmark_group("step");
+    for operations in [0, 3, 10] {
+        // One of the operations is the choice of a token.
+        let component = PolicyComponent::new(&Guest { operations, ..GOOD }.policy()).unwrap();
+        let mut policy = component.instantiate("{}", None, &vocabulary).unwrap();
+        group.bench_function(format!("{operations} lazy operations"), |bencher| bencher.iter(|| step(&mut *policy)));
+    }
+    let params = r#"{"temperature": 0.7, "top_p": 0.9, "min_p": 0.05, "repetition_penalty": 1.1}"#;
+    for name in ["classic", "mirostat"] {
+        let component = PolicyComponent::new(&runtime().builtin(name).unwrap()).unwrap();
+        let params = if name == "classic" { params } else { "{}" };
+        let mut policy = component.instantiate(params, None, &vocabulary).unwrap();
+        group.bench_function(name, |bencher| bencher.iter(|| step(&mut *policy)));
+    }
+    group.finish();
+
+    let classic = PolicyComponent::new(&runtime().builtin("classic").unwrap()).unwrap();
+    criterion.bench_function("instantiate classic", |bencher| {
+        bencher.iter_batched(
+            || (),
+            |()| classic.instantiate(params, None, &vocabulary).unwrap(),
+            BatchSize::NumIterations(64),
+        );
+    });
+    let default = PolicyComponent::new(&runtime().builtin("default-policy").unwrap()).unwrap();
+    criterion.bench_function("plan of default-policy", |bencher| bencher.iter(|| default.plan("{}", &vocabulary)));
+}
+
+fn templates(criterion: &mut Criterion) {
+    let chat_template = r#"{"chat_template": "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"}"#;
+    let conversation = Conversation {
+        messages: vec![Message::system("Be brief."), Message::user("What is the capital of Japan?")],
+        add_generation_prompt: true,
+        ..Conversation::default()
+    };
+    for (name, config) in [("chatml", "{}"), ("jinja", chat_template)] {
+        let component = runtime().builtin(name).unwrap();
+        let setup = TemplateSetup { component, config: config.into() };
+        criterion.bench_function(&format!("instantiate {name}"), |bencher| {
+            bencher.iter_batched(|| (), |()| setup.instantiate().unwrap(), BatchSize::NumIterations(64));
+        });
+        let template = setup.instantiate().unwrap();
+        criterion.bench_function(&format!("render by {name}"), |bencher| {
+            bencher.iter(|| template.render(&conversation).unwrap());
+        });
+        let mut parser = template.parser().unwrap();
+        criterion.bench_function(&format!("a token read by {name}"), |bencher| {
+            bencher.iter(|| parser.push(" word").unwrap());
+        });
+    }
+    let setup = || Arc::new(TemplateSetup { component: GOOD.template(), config: "{}".into() });
+    let (slot, other) = (Slot::new(setup()), setup());
+    criterion.bench_function("swap", |bencher| bencher.iter(|| slot.swap(Arc::clone(&other))));
+}
+
+fn loading(criterion: &mut Criterion) {
+    let folder = tempfile::tempdir().unwrap();
+    let options = RuntimeOptions { cache_dir: Some(folder.path().to_owned()), ..RuntimeOptions::default() };
+    let mut group = criterion.benchmark_group("from the cache");
+    group.sample_size(20);
+    let warm = Runtime::new(options.clone()).unwrap();
+    for name in ["classic", "chat", "jinja"] {
+        let bytes = builtin(name).unwrap();
+        warm.load(name, bytes).unwrap();
+        group.bench_function(name, |bencher| bencher.iter(|| warm.load(name, bytes).unwrap()));
+    }
+    // As a program that has just been started does it.
+    group.bench_function("a new runtime with jinja", |bencher| {
+        bencher.iter(|| {
+            let runtime = Runtime::new(options.clone()).unwrap();
+            Template::new(&runtime.builtin("jinja").unwrap(), r#"{"chat_template": "-"}"#).unwrap()
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, policies, templates, loading);
+criterion_main!(benches);
