@@ -114,6 +114,9 @@ impl MlxBackend {
             Kind::Cpu => Device::cpu(),
             Kind::Gpu => Device::gpu(),
         });
+        if kind == Kind::Gpu {
+            start_gpu()?;
+        }
         Ok(Self { kind, name, tally: Arc::default() })
     }
 
@@ -212,6 +215,18 @@ fn libraries() -> Result<(Option<PathBuf>, Option<PathBuf>), BackendError> {
 #[cfg(target_vendor = "apple")]
 fn libraries() -> Result<(Option<PathBuf>, Option<PathBuf>), BackendError> {
     Ok((None, None))
+}
+
+/// Computes something on the GPU, so that a driver that does not work is an error now and not at the first token.
+fn start_gpu() -> Result<(), BackendError> {
+    let first = Array::from_bool(false).logical_not().and_then(|value| value.eval());
+    first.map_err(|error| {
+        let reason = format!("the GPU does not work: {error}. Update its driver, or compute with --device cpu");
+        BackendError::new(BackendErrorKind::DeviceUnavailable, reason)
+    })?;
+    #[cfg(not(target_vendor = "apple"))]
+    mlx_sys::runtime::guard_exit();
+    Ok(())
 }
 
 /// Whether MLX has a GPU: it is its default device then, until a backend chooses.

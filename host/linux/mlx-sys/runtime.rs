@@ -67,6 +67,8 @@ impl std::error::Error for LoadError {}
 struct Runtime {
     loaded: Loaded,
     functions: Functions,
+    /// `wasmlx_guard_exit` of `exit.cpp`.
+    guard_exit: unsafe extern "C" fn(),
 }
 
 /// Opens MLX, once a process: later calls give the first one's answer.
@@ -75,6 +77,15 @@ struct Runtime {
 /// cannot be opened, is aborted with the same message.
 pub fn load() -> Result<&'static Loaded, &'static LoadError> {
     runtime().as_ref().map(|runtime| &runtime.loaded)
+}
+
+/// Lets the process keep its exit status where MLX's CUDA build fails to take itself down at exit: see `exit.cpp`. To be
+/// called once, when MLX has used the GPU.
+pub fn guard_exit() {
+    if let Ok(runtime) = runtime() {
+        // SAFETY: the function registers an exit handler that uses nothing of the caller's.
+        unsafe { (runtime.guard_exit)() }
+    }
 }
 
 /// mlx-c's functions.
@@ -121,7 +132,11 @@ fn open() -> Result<Runtime, LoadError> {
     // SAFETY: build.rs compiled libmlxc.so from the sources of mlx-c 0.7.0, which `bindings.rs` describes.
     let functions = unsafe { Functions::look_up(|name| mlx_c.symbol(name)) }?;
     check_version(&functions, &mlx_library)?;
-    Ok(Runtime { loaded: Loaded { mlx: mlx_library, blas }, functions })
+    // SAFETY: build.rs compiled the function into the library from `exit.cpp`, which gives it this type.
+    let guard_exit = unsafe {
+        std::mem::transmute::<*mut c_void, unsafe extern "C" fn()>(mlx_c.symbol(c"wasmlx_guard_exit")?)
+    };
+    Ok(Runtime { loaded: Loaded { mlx: mlx_library, blas }, functions, guard_exit })
 }
 
 /// Opens the C++ library that came with the program where the system has none; MLX then finds it by its name.

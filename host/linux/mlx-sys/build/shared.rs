@@ -1,4 +1,4 @@
-//! Linux: `libmlxc.so` from mlx-c's sources and the headers of MLX's wheel, `libmlxblas.so` from `blas.c`.
+//! Linux: `libmlxc.so` from mlx-c's sources, `exit.cpp` and the headers of MLX's wheel, `libmlxblas.so` from `blas.c`.
 //!
 //! Neither is linked into a program: `runtime.rs` opens them, and is told here in which folders they and the wheels
 //! lie. A build whose result goes to another machine sets `MLX_SYS_PORTABLE=1`, and no folder is named in it.
@@ -9,6 +9,7 @@ use std::{env, fs};
 /// Builds the two libraries into `out`.
 pub fn build(mlx_c: &Path, out: &Path) -> Result<(), String> {
     println!("cargo::rerun-if-changed=blas.c");
+    println!("cargo::rerun-if-changed=exit.cpp");
     println!("cargo::rerun-if-changed=prelude.h");
     println!("cargo::rerun-if-env-changed=MLX_SYS_PORTABLE");
     let wheels = wheels(out)?;
@@ -81,6 +82,7 @@ fn compile_mlx_c(mlx_c: &Path, wheels: &Path, out: &Path) -> Result<Vec<PathBuf>
         .flag("-include")
         .flag("prelude.h")
         .file(&whole_file)
+        .file("exit.cpp")
         .try_compile_intermediates()
         .map_err(|error| {
             format!("cannot compile mlx-c, which needs a C++20 compiler (Debian: `apt install g++`): {error}")
