@@ -89,10 +89,11 @@ impl Attention {
         };
         let turning = match &self.head_norm {
             Some(weight) => fast::rms_norm(&turning, None, self.epsilon)?.multiply(weight)?,
+            None if pass.rotation.wants_whole_arrays() => joined,
             None => turning,
         };
         let turned = pass.rope.apply(&turning.transpose_axes(&[0, 2, 1, 3])?, &pass.rotation)?;
-        let mut queries_keys = turned.split_at_indices(&[heads], 1)?.into_iter();
+        let mut queries_keys = turned.split_at_indices(&[heads, heads + kv_heads], 1)?.into_iter();
         let (Some(mut queries), Some(keys)) = (queries_keys.next(), queries_keys.next()) else {
             return Err("a split gave too few parts".into());
         };

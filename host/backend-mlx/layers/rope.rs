@@ -49,6 +49,17 @@ pub(crate) enum Rotation {
     Kernel { offset: i32, base: Option<f32> },
 }
 
+impl Rotation {
+    /// Whether heads must be turned as a whole array, not as a part of a larger one.
+    ///
+    /// MLX's kernel gives its result the strides of a transposed argument, but only the room that the argument's own
+    /// numbers take: of a part of a larger array it writes beyond the end (MLX 0.32.2, CUDA). So values are turned with
+    /// queries and keys, and not used.
+    pub(crate) fn wants_whole_arrays(&self) -> bool {
+        matches!(self, Self::Kernel { .. })
+    }
+}
+
 /// The table grows by so many positions at once.
 const TABLE_STEP: i32 = 512;
 
