@@ -51,10 +51,7 @@ pub(crate) fn build(workspace: &Workspace, folder: Option<PathBuf>) -> Result<()
 }
 
 fn build_release(workspace: &Workspace) -> Result<Built> {
-    // Messages of panics name the files they stand in: these name no folder of this machine.
-    let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
-    let places = [(Some(workspace.root.clone()), "wasmlx"), (cargo_home, "cargo")];
-    let places: Vec<_> = places.into_iter().filter_map(|(place, name)| Some((place?, name))).collect();
+    let places = workspace.places();
     let with = |variable: &str, flag: &str| {
         let mut flags = env::var(variable).unwrap_or_default();
         for (place, name) in &places {

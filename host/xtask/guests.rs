@@ -21,6 +21,10 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     let target = workspace.target.join("guests");
     let mut command = cargo(workspace)?;
     command.args(["build", "--target", WASM_TARGET, "--profile", "guest", "--target-dir"]).arg(&target);
+    // The same sources give the same component, byte for byte, on every machine with the same toolchain.
+    let flags =
+        workspace.places().into_iter().map(|(place, name)| format!("--remap-path-prefix={}={name}", place.display()));
+    command.arg("--config").arg(format!("target.{WASM_TARGET}.rustflags={:?}", flags.collect::<Vec<_>>()));
     for guest in &guests {
         command.args(["--package", &guest.name]);
     }

@@ -67,6 +67,14 @@ impl Workspace {
         succeed(self.cargo_command().args(arguments))
     }
 
+    /// Folders of this machine that compilers write into what they build (messages of panics name files), each with the
+    /// name to put in its place.
+    pub(crate) fn places(&self) -> Vec<(PathBuf, &'static str)> {
+        let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
+        let sources = cargo_home.map(|folder| (folder, "cargo"));
+        std::iter::once((self.root.clone(), "wasmlx")).chain(sources).collect()
+    }
+
     /// The workspace's own packages.
     pub(crate) fn packages(&self) -> Result<Vec<Package>> {
         let text = output(self.cargo_command().args(["metadata", "--no-deps", "--format-version=1"]))?;
