@@ -14,7 +14,7 @@
 //! let weather = Tool::new("get_weather", "The weather in a city.",
 //!     json!({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}),
 //!     |arguments: Value| async move { Ok(json!({"city": arguments["city"], "sky": "clear"})) });
-//! let mut chat = model.chat().system("Be brief.").tool(weather).build().await?;
+//! let chat = model.chat().system("Be brief.").tool(weather).build().await?;
 //! let mut turn = chat.send("What is the weather in Rome?").await?;
 //! while let Some(event) = turn.next().await {
 //!     if let Event::Content(text) = event? {

@@ -79,6 +79,10 @@ impl ChatServer {
         self.template.current().component.name().to_owned()
     }
 
+    pub(crate) fn sampler_name(&self) -> String {
+        self.sampler.current().name().to_owned()
+    }
+
     pub(crate) fn set_template(&self, template: TemplateSetup) {
         self.template.swap(Arc::new(template));
     }

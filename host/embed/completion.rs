@@ -84,7 +84,13 @@ impl CompletionBuilder {
         self
     }
 
-    /// Parameters of the sampler, a JSON object.
+    /// A parameter of the sampler: `temperature`, `top_p`.
+    pub fn sampler_param(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.sampler_params.insert(name.into(), value.into());
+        self
+    }
+
+    /// Parameters of the sampler, in place of those before.
     pub fn sampler_params(mut self, params: Map<String, Value>) -> Self {
         self.sampler_params = params;
         self

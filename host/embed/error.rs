@@ -82,6 +82,15 @@ impl Error {
         self.hint.as_deref()
     }
 
+    /// With the hint that goes with errors of its kind, where there is one.
+    fn with_usual_hint(self) -> Self {
+        match self.kind {
+            ErrorKind::NotAvailable => self.with_hint("`wasmlx doctor` says what this machine has and lacks"),
+            ErrorKind::ContextFull => self.with_hint("shorten the conversation, or ask for fewer tokens"),
+            _ => self,
+        }
+    }
+
     /// A file at `path` could not be read or written: `what` says which of the two, and what for.
     pub(crate) fn io(what: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
         let kind = match error.kind() {
@@ -100,32 +109,32 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+impl From<EngineErrorKind> for ErrorKind {
+    fn from(kind: EngineErrorKind) -> Self {
+        use EngineErrorKind as Kind;
+        match kind {
+            Kind::DeviceUnavailable => Self::NotAvailable,
+            Kind::NotFound => Self::NotFound,
+            Kind::NotLoaded => Self::NotLoaded,
+            Kind::AlreadyLoaded => Self::AlreadyLoaded,
+            Kind::Unloaded => Self::Unloaded,
+            Kind::Busy => Self::Busy,
+            Kind::Cancelled => Self::Cancelled,
+            Kind::ContextFull => Self::ContextFull,
+            Kind::InvalidInput | Kind::TextFailed => Self::InvalidInput,
+            Kind::InvalidModel => Self::InvalidModel,
+            Kind::Unsupported => Self::Unsupported,
+            Kind::OutOfMemory => Self::OutOfMemory,
+            Kind::PolicyFailed => Self::ComponentFailed,
+            Kind::Stopped => Self::Stopped,
+            _ => Self::DeviceFailed,
+        }
+    }
+}
+
 impl From<EngineError> for Error {
     fn from(error: EngineError) -> Self {
-        use EngineErrorKind as Kind;
-        let kind = match error.kind() {
-            Kind::DeviceUnavailable => ErrorKind::NotAvailable,
-            Kind::NotFound => ErrorKind::NotFound,
-            Kind::NotLoaded => ErrorKind::NotLoaded,
-            Kind::AlreadyLoaded => ErrorKind::AlreadyLoaded,
-            Kind::Unloaded => ErrorKind::Unloaded,
-            Kind::Busy => ErrorKind::Busy,
-            Kind::Cancelled => ErrorKind::Cancelled,
-            Kind::ContextFull => ErrorKind::ContextFull,
-            Kind::InvalidInput | Kind::TextFailed => ErrorKind::InvalidInput,
-            Kind::InvalidModel => ErrorKind::InvalidModel,
-            Kind::Unsupported => ErrorKind::Unsupported,
-            Kind::OutOfMemory => ErrorKind::OutOfMemory,
-            Kind::PolicyFailed => ErrorKind::ComponentFailed,
-            Kind::Stopped => ErrorKind::Stopped,
-            _ => ErrorKind::DeviceFailed,
-        };
-        let error = Self::new(kind, error);
-        match kind {
-            ErrorKind::NotAvailable => error.with_hint("`wasmlx doctor` says what this machine has and lacks"),
-            ErrorKind::ContextFull => error.with_hint("shorten the conversation, or ask for fewer tokens"),
-            _ => error,
-        }
+        Self::new(error.kind().into(), error).with_usual_hint()
     }
 }
 
@@ -156,6 +165,10 @@ impl From<TextError> for Error {
 impl From<ComponentError> for Error {
     fn from(error: ComponentError) -> Self {
         use ComponentErrorKind as Kind;
+        // A component may only pass on what the engine said.
+        if let Some(engine) = error.engine_kind() {
+            return Self::new(engine.into(), error).with_usual_hint();
+        }
         let kind = match error.kind() {
             Kind::NotAComponent
             | Kind::UnsupportedVersion
@@ -172,6 +185,6 @@ impl From<ComponentError> for Error {
             Kind::Unavailable => ErrorKind::NotAvailable,
             _ => ErrorKind::ComponentFailed,
         };
-        Self::new(kind, error)
+        Self::new(kind, error).with_usual_hint()
     }
 }

@@ -4,6 +4,7 @@ mod blocking;
 mod cancel;
 mod cases;
 mod chat;
+mod chat_builder;
 mod chat_server;
 mod completion;
 mod components;
@@ -17,10 +18,12 @@ mod sampler;
 mod saved_chat;
 mod template;
 mod tool;
+mod turn;
 
 pub use cancel::Canceller;
 pub use cases::{CaseOutcome, CaseResult, TestReport};
-pub use chat::{Chat, ChatBuilder, DEFAULT_CHAT, Turn};
+pub use chat::Chat;
+pub use chat_builder::{ChatBuilder, DEFAULT_CHAT};
 pub use completion::{Completion, CompletionBuilder, Prompt};
 pub use components::ComponentRef;
 pub use error::{Error, ErrorKind, Result};
@@ -32,6 +35,7 @@ pub use sampler::{DEFAULT_POLICY, Sampler};
 pub use saved_chat::SavedChat;
 pub use template::Template;
 pub use tool::{Tool, ToolResult};
+pub use turn::Turn;
 
 /// The most tokens of an answer where nobody says.
 pub const DEFAULT_MAX_TOKENS: usize = 512;

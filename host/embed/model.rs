@@ -9,7 +9,7 @@ use wasmlx_backend::{Memory, ModelInfo};
 use wasmlx_engine::{self as engine, Engine};
 use wasmlx_text::Tokenizer;
 
-use super::chat::ChatBuilder;
+use super::chat_builder::ChatBuilder;
 use super::completion::{CompletionBuilder, Prompt};
 use super::error::{Error, ErrorKind, Result};
 use super::generation_config::GenerationConfig;

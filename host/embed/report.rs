@@ -173,7 +173,8 @@ impl Tally {
 
 #[cfg(test)]
 mod tests {
-    use wasmlx_engine::{Counters, Event, Finished, Timings};
+    use wasmlx_backend::Counters;
+    use wasmlx_engine::{Event, Finished, Timings};
 
     use super::*;
 

@@ -85,6 +85,14 @@ impl Sampler {
 }
 
 impl LoadedSampler {
+    /// Its component's name, or `native`.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Native(_) => "native",
+            Self::Component { policy, .. } => policy.component().name(),
+        }
+    }
+
     /// What chooses the tokens of one request. Blocks while the component computes.
     ///
     /// # Errors

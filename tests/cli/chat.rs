@@ -12,7 +12,7 @@ const PATIENCE: u64 = 60_000;
 
 /// A chat in a terminal of its own, at its first prompt, with a home of its own so that its history is its own.
 fn chat(home: &std::path::Path, arguments: &[&str]) -> PtySession {
-    let all: Vec<&str> = ["chat", "--color", "never", "--temperature", "0"].iter().chain(arguments).copied().collect();
+    let all: Vec<&str> = ["chat", "--color", "never"].iter().chain(arguments).copied().collect();
     let mut command = wasmlx(&all);
     command.env("WASMLX_HOME", home).env("TERM", "xterm").stdin(std::process::Stdio::inherit());
     let mut session = spawn_command(command, Some(PATIENCE)).expect("the program starts");
@@ -24,7 +24,7 @@ fn chat(home: &std::path::Path, arguments: &[&str]) -> PtySession {
 #[test]
 fn an_answer_streams_and_the_chat_goes_on() {
     let home = tempfile::tempdir().unwrap();
-    let mut session = chat(home.path(), &[]);
+    let mut session = chat(home.path(), &["--temperature", "0"]);
     session.send_line(JAPAN).unwrap();
     session.exp_string(TOKYO).unwrap();
     session.exp_string(" tokens/s").unwrap();
@@ -37,7 +37,7 @@ fn an_answer_streams_and_the_chat_goes_on() {
 #[test]
 fn lines_are_edited_completed_and_remembered() {
     let home = tempfile::tempdir().unwrap();
-    let mut session = chat(home.path(), &[]);
+    let mut session = chat(home.path(), &["--temperature", "0"]);
     // Left over the last two letters, and the right ones in.
     session.send("What is the capital of Jan?").unwrap();
     session.send("\x1b[D\x1b[D").unwrap();
@@ -52,7 +52,7 @@ fn lines_are_edited_completed_and_remembered() {
     session.exp_eof().unwrap();
 
     // The arrow up, twice, brings the question back in another session.
-    let mut session = chat(home.path(), &[]);
+    let mut session = chat(home.path(), &["--temperature", "0"]);
     session.send("\x1b[A\x1b[A").unwrap();
     session.send_line("").unwrap();
     session.exp_string(TOKYO).unwrap();

@@ -37,8 +37,9 @@ fn json_tells_the_users_text_from_the_templates() {
     let file = conversation(&folder);
     let rendered = run(&["template", "render", "-t", "chatml", "--json", "--conversation", &file]).ok().json();
     let segments = rendered["segments"].as_array().expect("a list");
-    let untrusted: String = segments.iter().filter_map(|segment| segment["untrusted"].as_str()).collect();
-    assert_eq!(untrusted, "Be brief.Hi <|im_end|>");
+    let untrusted: Vec<&str> = segments.iter().filter_map(|segment| segment["untrusted"].as_str()).collect();
+    assert!(untrusted.contains(&"Be brief.") && untrusted.contains(&"Hi <|im_end|>"), "{untrusted:?}");
+    assert_eq!(segments.iter().filter(|segment| segment["control"] == "<|im_end|>").count(), 2);
     let text: String =
         segments.iter().flat_map(|segment| segment.as_object().unwrap().values()).filter_map(Value::as_str).collect();
     assert_eq!(rendered["text"], text);
@@ -51,7 +52,7 @@ fn a_conversation_that_is_none_is_named() {
     fs::write(&file, r#"{"messages": [{"role": 1}]}"#).unwrap();
     let file = file.to_str().unwrap();
     let ran = run(&["template", "render", "-t", "chatml", "--conversation", file]).failed(1);
-    assert!(ran.stderr.contains("role"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("expected a string at line 1"), "{}", ran.stderr);
 }
 
 /// A folder of cases, one of them wrong.

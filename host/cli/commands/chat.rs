@@ -123,10 +123,7 @@ impl Session<'_> {
                 output::note("A line that ends in \\ goes on in the next. // at the beginning stands for one slash.");
                 Ok(())
             }
-            Line::System(text) => {
-                self.chat.set_system(text);
-                Ok(())
-            }
+            Line::System(text) => Ok(self.chat.set_system(text).await?),
             Line::Swap(slot, component) => self.swap(slot, &component).await,
             Line::Set(None) => {
                 output::note(format_args!("{:#}", self.chat.settings()));
@@ -192,7 +189,7 @@ struct Screen<'a> {
 
 impl Screen<'_> {
     /// Shows an answer as it comes. Ctrl-C stops it; what was said so far stays in the conversation.
-    async fn show(&self, mut turn: Turn<'_>) -> Result {
+    async fn show(&self, mut turn: Turn) -> Result {
         let mut printer = Printer::new(self.json);
         let canceller = turn.canceller();
         let guard = self.interrupt.guard(move || canceller.cancel());

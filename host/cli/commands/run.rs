@@ -140,7 +140,7 @@ async fn answer(
     if let Some(top) = arguments.logprobs {
         builder = builder.logprobs(top);
     }
-    let mut chat = arguments.components.apply(builder).build().await?;
+    let chat = arguments.components.apply(builder).build().await?;
     let mut turn = chat.send(prompt).await?;
     let canceller = turn.canceller();
     let _guard = interrupt.guard(move || canceller.cancel());

@@ -1,0 +1,177 @@
+//! How a conversation is set up.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use tokio::runtime::Handle;
+use wasmlx_components::{ChatComponent, ComponentKind, Message, MessageLog, TemplateSetup};
+
+use super::blocking;
+use super::chat::Chat;
+use super::chat_server::{ChatServer, Settings};
+use super::components::ComponentRef;
+use super::error::Result;
+use super::model::{Model, default_template, template_config};
+use super::sampler::{LoadedSampler, Sampler, vocabulary};
+use super::tool::Tool;
+
+/// The chat component that nobody has to ask for.
+pub const DEFAULT_CHAT: &str = "chat";
+
+/// How a conversation is to be.
+#[must_use]
+pub struct ChatBuilder {
+    model: Model,
+    system: Option<String>,
+    template: Option<ComponentRef>,
+    sampler: Sampler,
+    chat: ComponentRef,
+    template_options: Map<String, Value>,
+    tools: Vec<Tool>,
+    settings: Settings,
+}
+
+impl ChatBuilder {
+    pub(crate) fn new(model: Model) -> Self {
+        Self {
+            model,
+            system: None,
+            template: None,
+            sampler: Sampler::Default,
+            chat: DEFAULT_CHAT.into(),
+            template_options: Map::new(),
+            tools: Vec::new(),
+            settings: Settings::default(),
+        }
+    }
+
+    /// What the model is told before the conversation. Nothing is added where nothing is said.
+    pub fn system(mut self, text: impl Into<String>) -> Self {
+        self.system = Some(text.into());
+        self
+    }
+
+    /// The component that writes prompts and reads answers; without it the model's own chat template (by `jinja`),
+    /// else `chatml`.
+    pub fn template(mut self, template: impl Into<ComponentRef>) -> Self {
+        self.template = Some(template.into());
+        self
+    }
+
+    /// An option that templates know: `enable_thinking`.
+    pub fn template_option(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.template_options.insert(name.into(), value.into());
+        self
+    }
+
+    /// What chooses the tokens.
+    pub fn sampler(mut self, sampler: impl Into<Sampler>) -> Self {
+        self.sampler = sampler.into();
+        self
+    }
+
+    /// A parameter of the sampler: `temperature`, `top_p`.
+    pub fn sampler_param(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.settings.sampler_params.insert(name.into(), value.into());
+        self
+    }
+
+    /// Parameters of the sampler, in place of those before.
+    pub fn sampler_params(mut self, params: Map<String, Value>) -> Self {
+        self.settings.sampler_params = params;
+        self
+    }
+
+    /// The component that runs the conversation.
+    pub fn chat_component(mut self, chat: impl Into<ComponentRef>) -> Self {
+        self.chat = chat.into();
+        self
+    }
+
+    /// A tool that the model may call.
+    pub fn tool(mut self, tool: Tool) -> Self {
+        self.tools.push(tool);
+        self
+    }
+
+    /// The most tokens of one answer; 512 where nothing is said.
+    pub fn max_tokens(mut self, count: usize) -> Self {
+        self.settings.max_tokens = count;
+        self
+    }
+
+    /// Strings at which an answer ends, besides those of the template. They are no part of it.
+    pub fn stops(mut self, stops: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.settings.stops = stops.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Go on past the tokens that end an answer.
+    pub fn ignore_eos(mut self, ignore: bool) -> Self {
+        self.settings.ignore_eos = ignore;
+        self
+    }
+
+    /// What random draws depend on; a new one each time where nothing is said.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.settings.seed = Some(seed);
+        self
+    }
+
+    /// Report how likely each token was, and the `top` best in its place. Costs one reading of the device a token.
+    pub fn logprobs(mut self, top: u32) -> Self {
+        self.settings.logprobs = Some(top);
+        self
+    }
+
+    /// The conversation, with its components loaded and checked.
+    ///
+    /// # Errors
+    /// `NotFound` and `InvalidComponent` for components, `InvalidInput` for the sampler's parameters, `InvalidModel`
+    /// for a model without a tokenizer.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime: the conversation runs as a task on it.
+    pub async fn build(self) -> Result<Chat> {
+        let Self { model, system, template, sampler, chat, template_options, tools, settings } = self;
+        let runtime = Handle::current();
+        let (tools_given, loading) = (!tools.is_empty(), model.clone());
+        let loaded = blocking::spawn("wasmlx-components", move || {
+            let template = load_template(&loading, template, tools_given)?;
+            let sampler = load_sampler(&loading, &sampler, &settings.sampler_params).map(|loaded| (sampler, loaded))?;
+            Ok((template, sampler, load_chat(&loading, &chat)?, settings))
+        });
+        let (template, (sampler, loaded_sampler), component, settings) = loaded.await?;
+        let server = Arc::new(ChatServer::new(model, template, loaded_sampler, tools, settings));
+        let log = MessageLog::new(system.map(Message::system).into_iter().collect());
+        Ok(Chat::new(runtime, server, component, sampler, template_options, log))
+    }
+}
+
+/// The template of a model, checked by making an instance of it. Blocks.
+pub(crate) fn load_template(model: &Model, template: Option<ComponentRef>, tools: bool) -> Result<TemplateSetup> {
+    let tokenizer = model.tokenizer()?;
+    let template = template.unwrap_or_else(|| default_template(tokenizer).into());
+    let component = model.host().components().load(&template, ComponentKind::Template)?;
+    let setup = TemplateSetup { component, config: template_config(tokenizer, tools).to_string() };
+    setup.instantiate()?;
+    Ok(setup)
+}
+
+/// A sampler, its parameters checked by planning or making a policy. Blocks.
+pub(crate) fn load_sampler(model: &Model, sampler: &Sampler, params: &Map<String, Value>) -> Result<LoadedSampler> {
+    let loaded = sampler.load(model.host().components(), params, model.generation_config())?;
+    loaded.sampling(&vocabulary(model))?;
+    Ok(loaded)
+}
+
+/// A chat component. Blocks.
+pub(crate) fn load_chat(model: &Model, chat: &ComponentRef) -> Result<ChatComponent> {
+    Ok(ChatComponent::new(&model.host().components().load(chat, ComponentKind::Chat)?)?)
+}
+
+/// What a chat component is configured with. What a generation is to be like it does not say: that is asked of the
+/// host at each, and so may change.
+pub(crate) fn chat_config(template_options: &Map<String, Value>) -> String {
+    serde_json::json!({"options": template_options}).to_string()
+}

@@ -1,0 +1,60 @@
+//! Loading models, while other things go on.
+
+use wasmlx::backend::fake::{FakeScript, Gate};
+use wasmlx::{ErrorKind, LoadOptions};
+
+use crate::support::{Folders, Notes, answers};
+
+#[tokio::test]
+async fn progress_is_told_file_by_file() {
+    let folders = Folders::new();
+    let host = folders.host(FakeScript::new());
+    let notes = Notes::default();
+    let noting = notes.clone();
+    let options = LoadOptions::new().progress(move |progress| {
+        noting.add(format!("{} of {}", progress.bytes_done, progress.bytes_total));
+    });
+    let model = host.load_with(Some(&folders.model()), options).await.unwrap();
+    let told = notes.all();
+    let total =
+        told.last().and_then(|last| last.split_once(" of ")).map(|(done, total)| (done.to_owned(), total.to_owned()));
+    assert!(total.is_some_and(|(done, total)| done == total), "{told:?}");
+    assert_eq!(model.name(), "model");
+    assert_eq!(model.device(), "fake");
+    assert!(host.memory().await.unwrap().active_bytes > 0);
+}
+
+/// Two loads of one model at once are one load.
+#[tokio::test]
+async fn loading_while_a_load_runs_waits_for_it() {
+    let folders = Folders::new();
+    let gate = Gate::new();
+    // The first load waits for the test. Had the second one loaded too, it would fail by the script.
+    let script = FakeScript::new().hold_load(0, &gate).fail_load(1, wasmlx::backend::BackendErrorKind::InvalidModel);
+    let host = folders.host(script);
+    let load = || {
+        let (host, name) = (host.clone(), folders.model());
+        tokio::spawn(async move { host.load(&name).await })
+    };
+    let (first, second) = (load(), load());
+    gate.open();
+    let (first, second) = (first.await.unwrap().unwrap(), second.await.unwrap().unwrap());
+    first.unload().await.unwrap();
+    // One model, so the other handle's is gone too.
+    assert_eq!(second.unload().await.unwrap_err().kind(), ErrorKind::NotLoaded);
+}
+
+/// A load pauses an answer, which then goes on.
+#[tokio::test]
+async fn loading_while_generating() {
+    let folders = Folders::new();
+    let other = Folders::new();
+    std::fs::rename(other.path().join("model"), other.path().join("another")).unwrap();
+    let host = folders.host(answers(&[("Hi", "Hello there, how are you?")]));
+    let model = host.load(&folders.model()).await.unwrap();
+    let completion = model.complete("user: Hi\nassistant: ").start().await.unwrap();
+    let another = host.load(other.path().join("another").to_str().unwrap()).await.unwrap();
+    assert_eq!(another.name(), "another");
+    let report = completion.finish().await.unwrap();
+    assert_eq!(report.tokens.len(), "Hello there, how are you?".len() + 1);
+}
