@@ -82,11 +82,13 @@ fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
 
 fn test(workspace: &Workspace, all: bool) -> Result<()> {
     guests(workspace)?;
-    tidy::structure(workspace)?;
+    // A breach of the rules hides no failing test.
+    let tidy = tidy::structure(workspace).inspect_err(|error| workspace::say(format_args!("{error:#}")));
     let mut command = workspace.cargo_command();
     command.args(["test", "--workspace", "--no-fail-fast"]);
     if all {
         command.env(ALL_TESTS_VARIABLE, "1");
     }
-    workspace::succeed(&mut command)
+    workspace::succeed(&mut command)?;
+    tidy
 }

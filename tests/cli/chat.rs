@@ -17,8 +17,13 @@ fn chat(home: &std::path::Path, arguments: &[&str]) -> PtySession {
     command.env("WASMLX_HOME", home).env("TERM", "xterm").stdin(std::process::Stdio::inherit());
     let mut session = spawn_command(command, Some(PATIENCE)).expect("the program starts");
     session.exp_string("/help lists commands").expect("a greeting");
-    session.exp_string("> ").expect("a prompt");
+    prompt(&mut session);
     session
+}
+
+/// Waits until a line may be typed: what is typed before may be lost, as the terminal changes its mode.
+fn prompt(session: &mut PtySession) {
+    session.exp_string("> ").expect("a prompt");
 }
 
 #[test]
@@ -28,8 +33,11 @@ fn an_answer_streams_and_the_chat_goes_on() {
     session.send_line(JAPAN).unwrap();
     session.exp_string(TOKYO).unwrap();
     session.exp_string(" tokens/s").unwrap();
+    prompt(&mut session);
     session.send_line("/retry").unwrap();
     session.exp_string(TOKYO).unwrap();
+    session.exp_string(" tokens/s").unwrap();
+    prompt(&mut session);
     session.send_line("/quit").unwrap();
     session.exp_eof().unwrap();
 }
@@ -38,24 +46,30 @@ fn an_answer_streams_and_the_chat_goes_on() {
 fn lines_are_edited_completed_and_remembered() {
     let home = tempfile::tempdir().unwrap();
     let mut session = chat(home.path(), &["--temperature", "0"]);
-    // Left over the last two letters, and the right ones in.
+    // Left over the last two letters, and the missing ones in.
     session.send("What is the capital of Jan?").unwrap();
     session.send("\x1b[D\x1b[D").unwrap();
     session.send_line("pa").unwrap();
     session.exp_string(TOKYO).unwrap();
     session.exp_string("tokens/s").unwrap();
+    prompt(&mut session);
     // A command completed by Tab.
     session.send("/he\t").unwrap();
+    session.exp_string("/help").unwrap();
     session.send_line("").unwrap();
     session.exp_string("forget the conversation").unwrap();
+    prompt(&mut session);
     session.send_control('d').unwrap();
     session.exp_eof().unwrap();
 
     // The arrow up, twice, brings the question back in another session.
     let mut session = chat(home.path(), &["--temperature", "0"]);
     session.send("\x1b[A\x1b[A").unwrap();
+    session.exp_string(JAPAN).unwrap();
     session.send_line("").unwrap();
     session.exp_string(TOKYO).unwrap();
+    session.exp_string("tokens/s").unwrap();
+    prompt(&mut session);
     session.send_control('d').unwrap();
     session.exp_eof().unwrap();
 }
@@ -65,16 +79,25 @@ fn ctrl_c_stops_the_answer_and_not_the_program() {
     let home = tempfile::tempdir().unwrap();
     let mut session = chat(home.path(), &["--max-tokens", "900", "--temperature", "1.5"]);
     session.send_line("Tell me a very long story about a fox.").unwrap();
+    // Some words of the answer, after the question's echo.
+    session.exp_string("fox.").unwrap();
     session.exp_regex("[a-z]{3} [a-z]").unwrap();
     session.send_control('c').unwrap();
     session.exp_regex("tokens/s, [0-9.]+ s").unwrap();
+    prompt(&mut session);
     // At the prompt it only clears the line.
     session.send("half a line").unwrap();
+    session.exp_string("half a line").unwrap();
     session.send_control('c').unwrap();
+    prompt(&mut session);
     session.send_line("/set temperature 0").unwrap();
+    prompt(&mut session);
     session.send_line("/clear").unwrap();
+    prompt(&mut session);
     session.send_line(JAPAN).unwrap();
     session.exp_string(TOKYO).unwrap();
+    session.exp_string("tokens/s").unwrap();
+    prompt(&mut session);
     session.send_control('d').unwrap();
     session.exp_eof().unwrap();
 }

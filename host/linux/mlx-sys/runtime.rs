@@ -133,9 +133,8 @@ fn open() -> Result<Runtime, LoadError> {
     let functions = unsafe { Functions::look_up(|name| mlx_c.symbol(name)) }?;
     check_version(&functions, &mlx_library)?;
     // SAFETY: build.rs compiled the function into the library from `exit.cpp`, which gives it this type.
-    let guard_exit = unsafe {
-        std::mem::transmute::<*mut c_void, unsafe extern "C" fn()>(mlx_c.symbol(c"wasmlx_guard_exit")?)
-    };
+    let guard_exit =
+        unsafe { std::mem::transmute::<*mut c_void, unsafe extern "C" fn()>(mlx_c.symbol(c"wasmlx_guard_exit")?) };
     Ok(Runtime { loaded: Loaded { mlx: mlx_library, blas }, functions, guard_exit })
 }
 
