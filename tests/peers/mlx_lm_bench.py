@@ -9,6 +9,7 @@ the other, so that a machine whose speed drifts slows both; the median of the pa
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import time
@@ -52,11 +53,13 @@ def main():
     if arguments.device:
         command += ["--device", arguments.device]
 
+    # A BLAS that is preloaded to make mlx-lm fast is not for wasmlx, which brings its own.
+    environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
     time_mlx_lm(model, prompt, min(arguments.g, 16))
     pairs = []
     for _ in range(arguments.pairs):
         theirs = time_mlx_lm(model, prompt, arguments.g)
-        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        output = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
         ours = json.loads(output.splitlines()[-1])
         pairs.append({"mlx_lm": theirs, "wasmlx": {name: ours[name] for name in theirs}})
 
