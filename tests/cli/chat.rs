@@ -26,6 +26,12 @@ fn prompt(session: &mut PtySession) {
     session.exp_string("> ").expect("a prompt");
 }
 
+/// Types without the Enter key.
+fn type_in(session: &mut PtySession, keys: &str) {
+    session.send(keys).expect("the terminal takes it");
+    session.flush().expect("the terminal takes it");
+}
+
 #[test]
 fn an_answer_streams_and_the_chat_goes_on() {
     let home = tempfile::tempdir().unwrap();
@@ -47,14 +53,14 @@ fn lines_are_edited_completed_and_remembered() {
     let home = tempfile::tempdir().unwrap();
     let mut session = chat(home.path(), &["--temperature", "0"]);
     // Left over the last two letters, and the missing ones in.
-    session.send("What is the capital of Jan?").unwrap();
-    session.send("\x1b[D\x1b[D").unwrap();
+    type_in(&mut session, "What is the capital of Jan?");
+    type_in(&mut session, "\x1b[D\x1b[D");
     session.send_line("pa").unwrap();
     session.exp_string(TOKYO).unwrap();
     session.exp_string("tokens/s").unwrap();
     prompt(&mut session);
     // A command completed by Tab.
-    session.send("/he\t").unwrap();
+    type_in(&mut session, "/he\t");
     session.exp_string("/help").unwrap();
     session.send_line("").unwrap();
     session.exp_string("forget the conversation").unwrap();
@@ -64,7 +70,7 @@ fn lines_are_edited_completed_and_remembered() {
 
     // The arrow up, twice, brings the question back in another session.
     let mut session = chat(home.path(), &["--temperature", "0"]);
-    session.send("\x1b[A\x1b[A").unwrap();
+    type_in(&mut session, "\x1b[A\x1b[A");
     session.exp_string(JAPAN).unwrap();
     session.send_line("").unwrap();
     session.exp_string(TOKYO).unwrap();
@@ -86,7 +92,7 @@ fn ctrl_c_stops_the_answer_and_not_the_program() {
     session.exp_regex("tokens/s, [0-9.]+ s").unwrap();
     prompt(&mut session);
     // At the prompt it only clears the line.
-    session.send("half a line").unwrap();
+    type_in(&mut session, "half a line");
     session.exp_string("half a line").unwrap();
     session.send_control('c').unwrap();
     prompt(&mut session);
