@@ -12,7 +12,7 @@ use wasmlx_engine::{self as engine, GenerateRequest};
 use super::model::Model;
 use super::report::Tally;
 use super::sampler::{LoadedSampler, random_seed, vocabulary};
-use super::tool::Tool;
+use super::tool::{Tool, spaced_json};
 
 /// What an answer is to be like.
 #[derive(Debug, Clone)]
@@ -161,7 +161,7 @@ impl ChatHost for ChatServer {
             let Some(run) = tool.run(arguments) else {
                 return Err(refused(format!("{name} is not for the chat to run")));
             };
-            run.await.map(|result| result.to_string()).map_err(refused)
+            run.await.map(|result| spaced_json(&result)).map_err(refused)
         })
     }
 

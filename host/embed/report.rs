@@ -74,13 +74,14 @@ impl Report {
         rate(self.usage.prompt_tokens - self.usage.cached_tokens.min(self.usage.prompt_tokens), self.prompt_time)
     }
 
-    /// Tokens generated a second, counted as mlx-lm counts them: all of them, over the time after the first.
+    /// Tokens generated a second, counted as mlx-lm counts them: all of them, over the time after the first. 0 for
+    /// fewer than two, which have no such time.
     pub fn generation_tps(&self) -> f64 {
-        rate(self.usage.completion_tokens, self.generation_time)
+        if self.usage.completion_tokens < 2 { 0.0 } else { rate(self.usage.completion_tokens, self.generation_time) }
     }
 }
 
-/// 0 where no time passed, as for an answer of one token.
+/// 0 where no time passed.
 fn rate(tokens: usize, time: Duration) -> f64 {
     if time.is_zero() { 0.0 } else { tokens as f64 / time.as_secs_f64() }
 }

@@ -75,10 +75,7 @@ async fn measure(arguments: &Arguments, global: &GlobalOptions, loaded: &Loaded)
 
     let mut results: Vec<Sampled> = arguments.sampler.iter().map(|name| Sampled::new(name)).collect();
     for trial in 0..arguments.trials {
-        // Every other round runs backwards, so that no sampler profits from its place.
-        let count = results.len();
-        for turn in 0..count {
-            let index = if trial % 2 == 0 { turn } else { count - 1 - turn };
+        for index in order(trial, results.len()) {
             let measured = bench.trial(&results[index].name).await?;
             if !global.json && !global.quiet {
                 output::aside(format_args!("trial {}, {}: {}", trial + 1, results[index].name, measured.line()));
@@ -95,6 +92,15 @@ async fn measure(arguments: &Arguments, global: &GlobalOptions, loaded: &Loaded)
         output.text(&report.to_text())?;
         output.flush()
     }
+}
+
+/// Whose turn it is in a round: each sampler takes each place, and comes after each other, equally often.
+fn order(round: usize, count: usize) -> impl Iterator<Item = usize> {
+    let backwards = round / count % 2 == 1;
+    (0..count).map(move |turn| {
+        let index = (turn + round) % count;
+        if backwards { count - 1 - index } else { index }
+    })
 }
 
 /// What is measured.
@@ -378,6 +384,13 @@ mod tests {
         assert_eq!(fnv1a(b"".iter().copied()), 0xcbf2_9ce4_8422_2325);
         assert_eq!(fnv1a(b"a".iter().copied()), 0xaf63_dc4c_8601_ec8c);
         assert_eq!(fnv1a(b"foobar".iter().copied()), 0x8594_4171_f739_67e8);
+    }
+
+    #[test]
+    fn every_sampler_takes_every_place() {
+        let rounds: Vec<Vec<usize>> = (0..6).map(|round| order(round, 3).collect()).collect();
+        assert_eq!(rounds, [[0, 1, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0], [1, 0, 2], [0, 2, 1]]);
+        assert_eq!(order(5, 1).collect::<Vec<_>>(), [0]);
     }
 
     #[test]
