@@ -271,7 +271,7 @@ impl Host {
     /// `NotFound`, `InvalidComponent`, and what the component says of its configuration.
     pub fn template(&self, template: impl Into<ComponentRef>, config: &Value) -> Result<Template> {
         let component = self.inner.components.load(&template.into(), ComponentKind::Template)?;
-        Ok(Template::new(&component, &config.to_string())?)
+        Template::new(&component, &config.to_string())
     }
 
     /// What a template is told of a model: its special tokens and its chat template, or where `tools` are given and

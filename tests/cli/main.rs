@@ -1,5 +1,7 @@
 //! End-to-end tests of the `wasmlx` program, on its built-in model.
 
+#![allow(clippy::unwrap_used, reason = "these are tests, their helpers too")]
+
 mod bench;
 #[cfg(unix)]
 mod chat;

@@ -3,16 +3,19 @@
 //! Counted as `mlx_lm.benchmark` counts: a random prompt, no end token, one warm-up run; the prompt's rate is its
 //! tokens over the time to the first token, the generation's rate is its tokens over the time after the first.
 
-use serde_json::{Map, Value, json};
-use wasmlx::{DEFAULT_POLICY, ErrorKind, Host, Model, Prompt, Report, Sampler};
+mod trial;
 
+use serde_json::{Map, Value, json};
+use wasmlx::{DEFAULT_POLICY, ErrorKind, Host, Model, Prompt, Sampler};
+
+use self::trial::{Sampled, Trial};
 use super::run::{self, Loaded};
 use crate::GlobalOptions;
 use crate::failure::{Failure, Result};
 use crate::interrupt::{Interrupt, WhenIdle};
 use crate::options::{ModelOptions, json_object};
 use crate::output::{self, Output};
-use crate::statistics::{self, MedianInterval};
+use crate::statistics::MedianInterval;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -173,96 +176,6 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// One run of all requests.
-#[derive(Debug, Clone)]
-struct Trial {
-    prompt_tps: f64,
-    generation_tps: f64,
-    ttft_ms: f64,
-    /// Each a token.
-    device_reads: f64,
-    evals: f64,
-    boundary_calls: f64,
-    wasted_forwards: f64,
-    /// Of all ids: equal digests, equal ids.
-    digest: u64,
-}
-
-impl Trial {
-    fn of(reports: &[Report]) -> Self {
-        let slowest =
-            |time: fn(&Report) -> std::time::Duration| reports.iter().map(time).max().unwrap_or_default().as_secs_f64();
-        let sum = |count: fn(&Report) -> u64| reports.iter().map(count).sum::<u64>() as f64;
-        let tokens = sum(|report| report.usage.completion_tokens as u64);
-        let first = slowest(|report| report.time_to_first_token);
-        let rest = slowest(|report| report.duration.saturating_sub(report.time_to_first_token));
-        let mut ids: Vec<&[u32]> = reports.iter().map(|report| report.tokens.as_slice()).collect();
-        ids.sort_unstable();
-        Self {
-            prompt_tps: sum(|report| report.usage.prompt_tokens as u64) / first,
-            generation_tps: tokens / rest,
-            ttft_ms: first * 1000.0,
-            device_reads: sum(|report| report.cost.device_reads) / tokens,
-            evals: sum(|report| report.cost.evals) / tokens,
-            boundary_calls: sum(|report| report.cost.boundary_calls) / tokens,
-            wasted_forwards: sum(|report| report.cost.wasted_forwards) / tokens,
-            digest: fnv1a(ids.concat().iter().flat_map(|id| id.to_le_bytes())),
-        }
-    }
-
-    fn line(&self) -> String {
-        format!(
-            "prompt {:.1} tokens/s, generation {:.1} tokens/s, first token {:.1} ms",
-            self.prompt_tps, self.generation_tps, self.ttft_ms
-        )
-    }
-}
-
-/// A sampler's trials.
-struct Sampled {
-    name: String,
-    trials: Vec<Trial>,
-}
-
-impl Sampled {
-    fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), trials: Vec::new() }
-    }
-
-    fn median(&self, value: fn(&Trial) -> f64) -> f64 {
-        let values: Vec<f64> = self.trials.iter().map(value).collect();
-        statistics::median(&values).unwrap_or_default()
-    }
-
-    /// Of the ids of every trial; none where they differ from trial to trial.
-    fn digest(&self) -> Option<u64> {
-        let first = self.trials.first()?.digest;
-        self.trials.iter().all(|trial| trial.digest == first).then_some(first)
-    }
-
-    /// How this one's generation rate stands to another's, pair by pair.
-    fn ratio_to(&self, baseline: &Self) -> Option<MedianInterval> {
-        let pairs = self.trials.iter().zip(&baseline.trials);
-        let ratios: Vec<f64> = pairs.map(|(own, other)| own.generation_tps / other.generation_tps).collect();
-        statistics::median_interval(&ratios)
-    }
-
-    fn to_json(&self) -> Map<String, Value> {
-        let value = json!({
-            "sampler": self.name,
-            "prompt_tps": run::rounded(self.median(|trial| trial.prompt_tps)),
-            "generation_tps": run::rounded(self.median(|trial| trial.generation_tps)),
-            "ttft_ms": run::rounded(self.median(|trial| trial.ttft_ms)),
-            "device_reads": self.median(|trial| trial.device_reads),
-            "evals": self.median(|trial| trial.evals),
-            "boundary_calls": self.median(|trial| trial.boundary_calls),
-            "wasted_forwards": self.median(|trial| trial.wasted_forwards),
-            "digest": self.digest().map(|digest| format!("{digest:016x}")),
-        });
-        value.as_object().cloned().unwrap_or_default()
-    }
-}
-
 /// The whole result. Rates are medians over the trials.
 struct BenchReport<'a> {
     arguments: &'a Arguments,
@@ -369,22 +282,9 @@ impl Random {
     }
 }
 
-/// FNV-1a, 64 bits (RFC draft-eastlake-fnv): the same on every platform and in every version.
-fn fnv1a(bytes: impl Iterator<Item = u8>) -> u64 {
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The algorithm's published vectors.
-    #[test]
-    fn digests_are_fnv1a() {
-        assert_eq!(fnv1a(b"".iter().copied()), 0xcbf2_9ce4_8422_2325);
-        assert_eq!(fnv1a(b"a".iter().copied()), 0xaf63_dc4c_8601_ec8c);
-        assert_eq!(fnv1a(b"foobar".iter().copied()), 0x8594_4171_f739_67e8);
-    }
 
     #[test]
     fn every_sampler_takes_every_place() {
