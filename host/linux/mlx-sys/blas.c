@@ -107,8 +107,22 @@ static void* help(void* unused) {
   return unused;
 }
 
+// OpenBLAS takes itself down when the process exits, and MLX's threads may still be computing then: a token is always
+// queued ahead of the one that is read. A call that has begun is waited for, and later ones do nothing, since nobody will
+// read their results.
+static pthread_rwlock_t in_use = PTHREAD_RWLOCK_INITIALIZER;
+static atomic_int closed;
+
+static void close_at_exit(void) {
+  atomic_store(&closed, 1);
+  pthread_rwlock_wrlock(&in_use);
+  pthread_rwlock_unlock(&in_use);
+}
+
 // As many threads as OpenBLAS would use: what OPENBLAS_NUM_THREADS says, or one for every processor that is ours.
-static void start_helpers(void) {
+static void start(void) {
+  // Exit handlers run last one first, and OpenBLAS's was there when it was opened.
+  atexit(close_at_exit);
   const char* wanted = getenv("OPENBLAS_NUM_THREADS");
   int threads = wanted ? atoi(wanted) : 0;
   cpu_set_t processors;
@@ -153,33 +167,49 @@ static int worthwhile_pieces(const Product* p) {
   return work < most ? (int)work : most;
 }
 
+// To be called ahead of OpenBLAS, and `leave` after it, where this answers 1.
+static int enter(void) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, start);
+  pthread_rwlock_rdlock(&in_use);
+  if (!atomic_load(&closed)) return 1;
+  pthread_rwlock_unlock(&in_use);
+  return 0;
+}
+
+static void leave(void) {
+  pthread_rwlock_unlock(&in_use);
+}
+
 void cblas_sgemm(
     int order, int transpose_a, int transpose_b, int m, int n, int k, float alpha, const float* a, int lda,
     const float* b, int ldb, float beta, float* c, int ldc) {
-  static pthread_once_t once = PTHREAD_ONCE_INIT;
-  pthread_once(&once, start_helpers);
-  if (order != ROW_MAJOR) {
-    scipy_cblas_sgemm(order, transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
-    return;
-  }
+  if (!enter()) return;
   Product product = {
       transpose_a != NO_TRANSPOSE, transpose_b != NO_TRANSPOSE, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc};
-  int pieces = pool.threads > 1 ? worthwhile_pieces(&product) : 1;
-  if (pieces > 1) {
+  int pieces = order == ROW_MAJOR && pool.threads > 1 ? worthwhile_pieces(&product) : 1;
+  if (order != ROW_MAJOR) {
+    scipy_cblas_sgemm(order, transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+  } else if (pieces > 1) {
     multiply_together(&product, pieces);
   } else {
     multiply(&product);
   }
+  leave();
 }
 
 void cblas_dgemm(
     int order, int transpose_a, int transpose_b, int m, int n, int k, double alpha, const double* a, int lda,
     const double* b, int ldb, double beta, double* c, int ldc) {
+  if (!enter()) return;
   scipy_cblas_dgemm(order, transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+  leave();
 }
 
 void cblas_cgemm(
     int order, int transpose_a, int transpose_b, int m, int n, int k, const void* alpha, const void* a, int lda,
     const void* b, int ldb, const void* beta, void* c, int ldc) {
+  if (!enter()) return;
   scipy_cblas_cgemm(order, transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+  leave();
 }

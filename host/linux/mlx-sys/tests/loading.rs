@@ -6,6 +6,7 @@
 use std::process::Command;
 
 use mlx_sys::runtime::{self, LoadErrorKind, MLX_DIR_VARIABLE};
+use mlx_sys::*;
 
 /// What the child asks for; it is not set in the parent.
 const CHILD: &str = "MLX_SYS_TEST_CHILD";
@@ -57,6 +58,32 @@ fn a_call_without_mlx_aborts_with_the_same_message() {
     }
     let printed = child("a_call_without_mlx_aborts_with_the_same_message", &scratch("none"));
     assert!(printed.contains(MLX_DIR_VARIABLE) && !printed.contains("unreachable"), "{printed}");
+}
+
+#[test]
+fn a_process_may_exit_while_mlx_computes() {
+    const TEST: &str = "a_process_may_exit_while_mlx_computes";
+    if is_child() {
+        unsafe {
+            let stream = mlx_default_cpu_stream_new();
+            let mut product = mlx_array_new();
+            assert_eq!(mlx_ones(&mut product, [64, 64].as_ptr(), 2, mlx_dtype__MLX_FLOAT32, stream), 0);
+            let ones = product;
+            for _ in 0..3_000 {
+                let mut next = mlx_array_new();
+                assert_eq!(mlx_matmul(&mut next, product, ones, stream), 0);
+                product = next;
+            }
+            let queued = mlx_vector_array_new_value(product);
+            assert_eq!(mlx_async_eval(queued), 0);
+        }
+        std::process::exit(7);
+    }
+    for _ in 0..20 {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        let status = command.args([TEST, "--exact"]).env(CHILD, "1").output().unwrap().status;
+        assert_eq!(status.code(), Some(7), "{status}");
+    }
 }
 
 /// An empty folder of this test's own.
