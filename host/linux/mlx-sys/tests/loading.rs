@@ -1,4 +1,4 @@
-//! Where MLX cannot be opened, a program learns it as a value that says what to do.
+//! What a program learns where MLX cannot be opened, and that it may end while MLX computes.
 //!
 //! A process opens MLX once, so each case runs this program again, as a child with an environment of its own.
 #![cfg(not(target_vendor = "apple"))]
