@@ -8,7 +8,7 @@ use wasmtime::component::{Component as Code, Linker};
 use crate::runtime::Runtime;
 use crate::v0_1;
 use crate::world::World;
-use crate::{ComponentError, ComponentErrorKind, ComponentKind};
+use crate::{ComponentError, ComponentErrorKind, ComponentKind, Manifest};
 
 /// A component that can be instantiated. Clones share the compiled code.
 #[derive(Clone)]
@@ -20,6 +20,7 @@ struct Parts {
     digest: String,
     version: String,
     kind: ComponentKind,
+    manifest: Option<Manifest>,
     size: usize,
     linked: Linked,
 }
@@ -37,6 +38,7 @@ impl Component {
         runtime: Runtime,
         name: &str,
         world: World,
+        manifest: Option<Manifest>,
         digest: String,
         size: usize,
         code: &Code,
@@ -54,7 +56,7 @@ impl Component {
             let message = format!("it does not have what the world of a {kind} has: {error:#}");
             ComponentError::new(ComponentErrorKind::MissingExport, name, message)
         })?;
-        Ok(Self(Arc::new(Parts { runtime, name: name.to_owned(), digest, version, kind, size, linked })))
+        Ok(Self(Arc::new(Parts { runtime, name: name.to_owned(), digest, version, kind, manifest, size, linked })))
     }
 
     /// What it is called: by who loaded it, and in errors.
@@ -75,6 +77,11 @@ impl Component {
     /// The version of the interfaces that it was built for: `0.1.0`.
     pub fn version(&self) -> &str {
         &self.0.version
+    }
+
+    /// What it says of itself and asks for, where it says anything.
+    pub fn manifest(&self) -> Option<&Manifest> {
+        self.0.manifest.as_ref()
     }
 
     /// Its size in bytes, before compilation.

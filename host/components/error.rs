@@ -31,6 +31,8 @@ pub enum ComponentErrorKind {
     WrongKind,
     /// It imports what its world does not grant.
     ImportDenied,
+    /// Its manifest is not one: too large, no TOML, unknown keys, two of them, or of another kind than its world.
+    InvalidManifest,
     /// It broke off in the middle: unreachable code, an access out of bounds, too deep a recursion. Its instance is
     /// gone; another can be made.
     Trapped,

@@ -24,6 +24,7 @@ mod generation;
 mod handles;
 mod limits;
 mod log;
+mod manifest;
 mod policy;
 mod runtime;
 mod script;
@@ -42,6 +43,7 @@ pub use conversation::{Conversation, Document, FinishReason, Message, Output, Pa
 pub use error::{ComponentError, ComponentErrorKind};
 pub use limits::Limits;
 pub use log::MessageLog;
+pub use manifest::{MANIFEST_BYTES, MANIFEST_SECTION, Manifest, Requests};
 pub use policy::{PolicyComponent, Vocabulary};
 pub use runtime::{Runtime, RuntimeOptions};
 pub use script::{Round, Script};

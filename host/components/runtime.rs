@@ -10,7 +10,7 @@ use crate::cache::{self, Cache};
 use crate::limits::{PARTS_PER_COMPONENT, TABLE_ELEMENTS};
 use crate::ticker::{Activity, Ticker};
 use crate::world::World;
-use crate::{Component, ComponentError, ComponentErrorKind, ComponentKind, Limits, builtin};
+use crate::{Component, ComponentError, ComponentErrorKind, ComponentKind, Limits, Manifest, builtin};
 
 /// How a [`Runtime`] is set up.
 #[derive(Debug, Clone, Default)]
@@ -60,18 +60,20 @@ impl Runtime {
     ///
     /// # Errors
     /// [`ComponentErrorKind::NotAComponent`], [`MissingExport`](ComponentErrorKind::MissingExport),
-    /// [`UnsupportedVersion`](ComponentErrorKind::UnsupportedVersion) and
-    /// [`ImportDenied`](ComponentErrorKind::ImportDenied) for what cannot run here,
+    /// [`UnsupportedVersion`](ComponentErrorKind::UnsupportedVersion),
+    /// [`ImportDenied`](ComponentErrorKind::ImportDenied) and
+    /// [`InvalidManifest`](ComponentErrorKind::InvalidManifest) for what cannot run here,
     /// [`Unavailable`](ComponentErrorKind::Unavailable) where nothing can.
     pub fn load(&self, name: &str, bytes: &[u8]) -> Result<Component, ComponentError> {
         let world = World::read(name, bytes)?;
+        let manifest = Manifest::of(name, world.kind, bytes)?;
         let engine = self.engine(world.kind)?;
         let digest = cache::digest(bytes);
         let code = match self.cached(engine, &digest) {
             Some(code) => code,
             None => self.compile(name, engine, &digest, bytes)?,
         };
-        Component::new(self.clone(), name, world, digest, bytes.len(), &code)
+        Component::new(self.clone(), name, world, manifest, digest, bytes.len(), &code)
     }
 
     /// Makes a component of a `.wasm` file, named by the file's stem; see [`Runtime::load`].

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use serde::Deserialize;
 use wasmparser::{Encoding, Parser, Payload};
 
 use crate::{ComponentError, ComponentErrorKind};
@@ -13,10 +14,11 @@ use crate::{ComponentError, ComponentErrorKind};
 const PACKAGE: &str = "wasmlx:runner/";
 
 /// The version of the interfaces that this host serves: every 0.1.x.
-const SERVED: &str = "0.1";
+pub(crate) const SERVED: &str = "0.1";
 
 /// Which slot a component is for: the world it was built for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum ComponentKind {
     /// World `prompt-template`.
@@ -120,7 +122,7 @@ fn own_interface(name: &str) -> Option<(&str, &str)> {
     Some(name.split_once('@').unwrap_or((name, "")))
 }
 
-fn is_served(version: &str) -> bool {
+pub(crate) fn is_served(version: &str) -> bool {
     version == SERVED || version.strip_prefix(SERVED).is_some_and(|patch| patch.starts_with('.'))
 }
 

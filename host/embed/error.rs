@@ -174,7 +174,8 @@ impl From<ComponentError> for Error {
             | Kind::UnsupportedVersion
             | Kind::MissingExport
             | Kind::WrongKind
-            | Kind::ImportDenied => ErrorKind::InvalidComponent,
+            | Kind::ImportDenied
+            | Kind::InvalidManifest => ErrorKind::InvalidComponent,
             Kind::InvalidInput => ErrorKind::InvalidInput,
             Kind::NotFound => ErrorKind::NotFound,
             Kind::Cancelled => ErrorKind::Cancelled,
