@@ -152,12 +152,18 @@ impl Backend for MlxBackend {
         })?;
         let config = ModelConfig::parse(&json)
             .map_err(|error| BackendError::new(error.kind(), format!("{}: {error}", folder.display())))?;
-        let mut weights = Weights::read(folder, config.quantization.clone(), self.holding(options.dtype), progress)?;
+        let mut latest = None;
+        let mut weights =
+            Weights::read(folder, config.quantization.clone(), self.holding(options.dtype), &mut |step| {
+                latest = Some(step.clone());
+                progress(step)
+            })?;
         if options.dtype == Dtype::Auto && available_memory().is_some_and(|bytes| bytes < weights.float32_bytes()) {
             weights.holding = Holding { dtype: None, unpacked: false, ..weights.holding };
         }
         let unpacked = weights.holding.unpacked;
-        let decoder = Decoder::load(&config, &mut weights)?;
+        let mut go_on = || latest.clone().map_or(ControlFlow::Continue(()), &mut *progress);
+        let decoder = Decoder::load(&config, &mut weights, &mut go_on)?;
 
         let mut info = ModelInfo::new(&config.model_type, config.vocabulary_size as u32, config.context_length);
         info.dtype = format!("{:?}", decoder.dtype()).to_lowercase();

@@ -18,6 +18,11 @@ pub(crate) fn unsupported(message: impl std::fmt::Display) -> BackendError {
     BackendError::new(BackendErrorKind::Unsupported, message)
 }
 
+/// The caller has had enough of a load.
+pub(crate) fn broken_off() -> BackendError {
+    BackendError::new(BackendErrorKind::Cancelled, "the load was broken off")
+}
+
 /// Turns what MLX reports into a [`BackendError`].
 pub(crate) trait Doing<T> {
     /// Says what was being done when it happened: `sampling a token`.

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use mlx_rs::{Array, Dtype, transforms};
 use serde::Deserialize;
-use wasmlx_backend::{BackendError, BackendErrorKind, LoadProgress};
+use wasmlx_backend::{BackendError, LoadProgress};
 
 use crate::config::{Packing, Quantization};
-use crate::error::{Doing, invalid_model, unsupported};
+use crate::error::{Doing, broken_off, invalid_model, unsupported};
 use crate::packed::Packed;
 use crate::safetensors::{Header, PREFIX_BYTES};
 
@@ -89,7 +89,7 @@ impl Weights {
             }
             bytes_done += sizes[file];
             if progress(LoadProgress { file: path.clone(), bytes_done, bytes_total }).is_break() {
-                return Err(BackendError::new(BackendErrorKind::Cancelled, "the load was broken off"));
+                return Err(broken_off());
             }
         }
         // Some exports hold the wavelengths of rotary positions, which follow from the configuration.

@@ -86,6 +86,7 @@ impl Backend for FakeBackend {
                 return Err(BackendError::new(BackendErrorKind::Cancelled, message));
             }
         }
+        self.script.at_loaded(load);
         self.state.add_model();
         Ok(Box::new(FakeModel {
             info: self.script.info(),

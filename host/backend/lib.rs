@@ -25,8 +25,9 @@ pub trait Backend {
 
     /// Loads the model of a folder that follows Hugging Face's conventions: `config.json` and `*.safetensors`.
     ///
-    /// `progress` is called file by file and may break off the load, which then fails with
-    /// [`BackendErrorKind::Cancelled`] and leaves nothing behind.
+    /// `progress` is called file by file, and once more for each layer that is made of them, with the numbers of the
+    /// last file. It may break off the load, which then fails with [`BackendErrorKind::Cancelled`] and leaves nothing
+    /// behind.
     fn load(
         &mut self,
         folder: &Path,

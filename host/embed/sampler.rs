@@ -119,7 +119,10 @@ pub(crate) fn vocabulary(model: &Model) -> Vocabulary {
     let mut xtc_special = model.end_tokens();
     let newline = model.tokenizer().ok().and_then(|tokenizer| tokenizer.encode_plain("\n", false).ok());
     xtc_special.extend(newline.unwrap_or_default());
-    Vocabulary { size: model.info().vocabulary_size, xtc_special }
+    // A tokenizer may know more tokens than the model has scores.
+    let size = model.info().vocabulary_size;
+    xtc_special.retain(|&token| token < size);
+    Vocabulary { size, xtc_special }
 }
 
 /// A seed that nobody chose.

@@ -122,7 +122,7 @@ impl Chain {
         };
         for &(token, bias) in &self.bias {
             check(token < vocabulary_size, "a biased token", &token, &format!("less than {vocabulary_size}"))?;
-            check(!bias.is_nan(), "a token's bias", &bias, "a number")?;
+            check(bias < f32::INFINITY, "a token's bias", &bias, "a number, or negative infinity to forbid the token")?;
         }
         if let Some(penalties) = &self.penalties {
             let positive = penalties.repetition > 0.0 && penalties.repetition.is_finite();
@@ -140,7 +140,13 @@ impl Chain {
             check((0.0..=1.0).contains(&probability), "xtc's probability", &probability, "from 0 to 1")?;
             check((0.0..=0.5).contains(&threshold), "xtc's threshold", &threshold, "from 0 to 0.5")?;
         }
-        let warm = self.temperature >= 0.0 && self.temperature.is_finite();
-        check(warm, "the temperature", &self.temperature, "0 or more")
+        for &token in &self.xtc_special {
+            let range = format!("less than {vocabulary_size}");
+            check(token < vocabulary_size, "a token that xtc never drops", &token, &range)?;
+        }
+        // Scores are multiplied by its inverse.
+        let inverse = 1.0 / self.temperature;
+        let warm = self.temperature == 0.0 || (inverse > 0.0 && inverse.is_finite());
+        check(warm, "the temperature", &self.temperature, "0, or at least 3e-39")
     }
 }

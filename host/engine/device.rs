@@ -24,6 +24,8 @@ pub(crate) enum Command {
     Stats(oneshot::Sender<EngineStats>),
     ResetPeakMemory(oneshot::Sender<()>),
     Load(Box<LoadRequest>, oneshot::Sender<Result<ModelParts, EngineError>>),
+    /// Whoever asked for a load that was answered went away without taking the model.
+    AbandonLoad(ModelId),
     Unload(ModelId, oneshot::Sender<Result<(), EngineError>>),
     Generate(Box<Start>),
     /// Gives the second context what the first one's cache holds.
@@ -123,11 +125,16 @@ impl ThreadEnd {
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> EngineError {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no text was given");
+    let text = panic_text(panic);
     let message =
         format!("the device thread panicked: {text}. This is a defect, please report it; start the engine anew");
     EngineError::new(EngineErrorKind::DeviceFailed, message)
+}
+
+/// What a panic said.
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no text was given")
 }
 
 /// What lives on the device thread.
@@ -180,8 +187,15 @@ impl Device {
             }
             Command::Load(request, reply) => {
                 let result = self.load(*request, &|| reply.is_closed());
-                let _ = reply.send(result);
+                if result.is_err() {
+                    // What was read before the failure is freed, and kept by the backend for reuse.
+                    self.backend.clear_cache();
+                }
+                if let Err(Ok(parts)) = reply.send(result) {
+                    self.abandon_load(parts.id);
+                }
             }
+            Command::AbandonLoad(model) => self.abandon_load(model),
             Command::Unload(model, reply) => {
                 let _ = reply.send(self.unload(model));
             }
@@ -207,12 +221,23 @@ impl Device {
         if broken_off() {
             return Err(EngineError::new(EngineErrorKind::Cancelled, format!("loading {name} was cancelled")));
         }
-        let model = self.backend.load(&folder, &options, &mut |step| {
-            if let Some(progress) = &mut progress {
-                progress(step);
+        let mut panic = None;
+        let loaded = self.backend.load(&folder, &options, &mut |step| {
+            if let Some(watch) = &mut progress {
+                // The caller's own code is not called again after a panic, so it need not be unwind safe.
+                if let Err(thrown) = catch_unwind(AssertUnwindSafe(|| watch(step))) {
+                    progress = None;
+                    panic = Some(thrown);
+                }
             }
-            if broken_off() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
+            if panic.is_some() || broken_off() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        if let Some(panic) = panic {
+            let why = panic_text(&*panic);
+            let message = format!("loading {name} was broken off: the function that watches it panicked: {why}");
+            return Err(EngineError::new(EngineErrorKind::Cancelled, message));
+        }
+        let model = loaded?;
         Ok(self.models.insert(name, folder, options, tokenizer, model))
     }
 
@@ -221,5 +246,13 @@ impl Device {
         self.scheduler.drop_model(model);
         self.backend.clear_cache();
         Ok(())
+    }
+
+    /// Frees a model that nobody holds, since none of its loads was waited for to the end.
+    fn abandon_load(&mut self, model: ModelId) {
+        if self.models.abandon(model) {
+            // Where it was unloaded meanwhile there is nothing left to free.
+            let _ = self.unload(model);
+        }
     }
 }

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
 use wasmlx_backend::{Backend, BackendError, Counters, LoadOptions, LoadProgress, Memory};
 use wasmlx_text::Tokenizer;
 
 use crate::EngineError;
 use crate::cancel::CancelToken;
 use crate::device::{Command, DeviceHandle};
-use crate::model::Model;
+use crate::model::{Model, ModelParts};
 
 /// A cheap handle on the device thread, which owns the backend, the models and the caches.
 ///
@@ -31,9 +32,10 @@ pub struct LoadRequest {
     pub options: LoadOptions,
     /// Its tokenizer; without one only token ids can be given and got.
     pub tokenizer: Option<Tokenizer>,
-    /// Called on the device thread as files are read; it must neither wait nor panic.
+    /// Called on the device thread as files are read and layers made of them; it must not wait. A panic of its own
+    /// breaks the load off.
     pub progress: Option<Box<dyn FnMut(LoadProgress) + Send>>,
-    /// Breaks the load off, at the next file.
+    /// Breaks the load off, at the next file or layer.
     pub cancel: CancelToken,
 }
 
@@ -92,13 +94,17 @@ impl Engine {
     /// A load is one piece of work on the device thread: generations in flight pause while it runs and then go on,
     /// and loads run one after the other. So a second load of the same name, folder and options, asked for while the
     /// first one runs or after it, gets the same model (with the first one's tokenizer); where the first one failed
-    /// or was cancelled, it loads. Dropping the future cancels the load.
+    /// or was cancelled, it loads. Dropping the future cancels the load; a model that is loaded by then is freed again,
+    /// unless another load was answered with it.
     ///
     /// # Errors
     /// `AlreadyLoaded` where another folder or other options are loaded under that name; `Cancelled`; what the backend
     /// fails with.
     pub async fn load(&self, request: LoadRequest) -> Result<Model, EngineError> {
-        let parts = self.device.ask(|reply| Command::Load(Box::new(request), reply)).await??;
+        let (reply, answer) = oneshot::channel();
+        self.device.send(Command::Load(Box::new(request), reply))?;
+        let mut pending = PendingLoad { device: &self.device, answer };
+        let parts = (&mut pending.answer).await.map_err(|_| self.device.end().wait())??;
         Ok(Model::new(self.device.clone(), parts))
     }
 
@@ -107,5 +113,22 @@ impl Engine {
     pub async fn stop(&self) {
         // The thread may be gone already; then there is nothing to stop.
         let _ = self.device.ask(Command::Stop).await;
+    }
+}
+
+/// A load that is waited for. Dropped before its answer was taken, it gives the model back.
+struct PendingLoad<'a> {
+    device: &'a DeviceHandle,
+    answer: oneshot::Receiver<Result<ModelParts, EngineError>>,
+}
+
+impl Drop for PendingLoad<'_> {
+    fn drop(&mut self) {
+        // From here on the device thread sees that nobody waits; what it sent before is here.
+        self.answer.close();
+        if let Ok(Ok(parts)) = self.answer.try_recv() {
+            // Where the thread has ended the model is freed already.
+            let _ = self.device.send(Command::AbandonLoad(parts.id));
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Loaded models: the caller's handle on one, and the device thread's list of them.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -95,6 +96,8 @@ pub(crate) struct LoadedModel {
     pub(crate) model: Box<dyn wasmlx_backend::Model>,
     folder: PathBuf,
     options: LoadOptions,
+    /// How many loads were answered with it and not abandoned.
+    takers: Cell<usize>,
 }
 
 /// The models that are loaded now. They are few.
@@ -109,7 +112,7 @@ impl LoadedModels {
         self.models.iter().find(|model| model.parts.id == id).cloned()
     }
 
-    /// The model of this name, if there is one.
+    /// The model of this name, if there is one, for one more taker.
     ///
     /// # Errors
     /// [`EngineErrorKind::AlreadyLoaded`] where it is another one.
@@ -121,6 +124,7 @@ impl LoadedModels {
     ) -> Result<Option<ModelParts>, EngineError> {
         let Some(model) = self.models.iter().find(|model| &*model.parts.name == name) else { return Ok(None) };
         if model.folder == folder && model.options == options {
+            model.takers.set(model.takers.get() + 1);
             return Ok(Some(model.parts.clone()));
         }
         let message = format!(
@@ -147,8 +151,16 @@ impl LoadedModels {
             tokenizer,
             unloaded: Arc::default(),
         };
-        self.models.push(Rc::new(LoadedModel { parts: parts.clone(), model, folder, options }));
+        self.models.push(Rc::new(LoadedModel { parts: parts.clone(), model, folder, options, takers: Cell::new(1) }));
         parts
+    }
+
+    /// One taker less. Says whether none is left.
+    pub(crate) fn abandon(&self, id: ModelId) -> bool {
+        self.get(id).is_some_and(|model| {
+            model.takers.set(model.takers.get() - 1);
+            model.takers.get() == 0
+        })
     }
 
     /// # Errors

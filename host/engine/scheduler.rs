@@ -46,10 +46,10 @@ impl Scheduler {
         sequence.charge(before, backend.counters());
         match result {
             Ok(None) => self.sequences.rotate_left(1),
-            Ok(Some(reason)) => self.end_first(|sequence| sequence.finish(reason)),
+            Ok(Some(reason)) => self.end(0, |sequence| sequence.finish(reason)),
             Err(error) => {
                 let is_out_of_memory = error.kind() == EngineErrorKind::OutOfMemory;
-                self.end_first(|sequence| sequence.fail(error));
+                self.end(0, |sequence| sequence.fail(error));
                 if is_out_of_memory {
                     backend.clear_cache();
                 }
@@ -102,13 +102,13 @@ impl Scheduler {
     /// Ends a context's generation that nobody listens to any more: only then is a context asked for something else.
     fn end_generation_of(&mut self, context: ContextId) {
         if let Some(index) = self.sequences.iter().position(|sequence| sequence.context == context) {
-            self.sequences.swap(0, index);
-            self.end_first(|sequence| sequence.finish(FinishReason::Cancelled));
+            self.end(index, |sequence| sequence.finish(FinishReason::Cancelled));
         }
     }
 
-    fn end_first(&mut self, end: impl FnOnce(Sequence) -> Option<Slot>) {
-        if let Some(sequence) = self.sequences.pop_front() {
+    /// Takes a generation out of the row, which keeps its order, and ends it.
+    fn end(&mut self, index: usize, end: impl FnOnce(Sequence) -> Option<Slot>) {
+        if let Some(sequence) = self.sequences.remove(index) {
             let (context, orphan) = (sequence.context, sequence.orphan);
             if let Some(slot) = end(*sequence).filter(|_| !orphan) {
                 self.idle.insert(context, slot);

@@ -327,7 +327,14 @@ impl Sequence {
     pub(crate) fn fail(mut self, error: EngineError) -> Option<Slot> {
         // The first failure is the one to report.
         let _ = self.flush();
-        let keep = matches!(error.kind(), EngineErrorKind::PolicyFailed | EngineErrorKind::TextFailed);
+        let keep = matches!(
+            error.kind(),
+            EngineErrorKind::PolicyFailed | EngineErrorKind::TextFailed | EngineErrorKind::InvalidInput
+        );
+        if keep {
+            // A pass that was queued ahead has read a token that will not be known.
+            self.slot.read_again_from(self.slot.tokens.len());
+        }
         let policy = self.sampler.into_policy();
         let _ = self.updates.send(Update::Failed(error, policy));
         keep.then_some(self.slot)

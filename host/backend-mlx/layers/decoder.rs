@@ -1,5 +1,7 @@
 //! A whole model: embedding, blocks, output layer.
 
+use std::ops::ControlFlow;
+
 use mlx_rs::error::Result as MlxResult;
 use mlx_rs::ops::indexing::TryIndexOp;
 use mlx_rs::{Array, Dtype};
@@ -13,7 +15,7 @@ use super::rms_norm::RmsNorm;
 use super::rope::Rope;
 use crate::cache::LayerCache;
 use crate::config::ModelConfig;
-use crate::error::Doing;
+use crate::error::{Doing, broken_off};
 use crate::weights::Weights;
 
 /// A decoder-only transformer.
@@ -35,13 +37,22 @@ struct Block {
 
 impl Decoder {
     /// Builds the layers, each from its tensors, named as Hugging Face names them.
-    pub(crate) fn load(config: &ModelConfig, weights: &mut Weights) -> Result<Self, BackendError> {
+    ///
+    /// `go_on` is asked before each block: to unpack and convert one may take a second.
+    pub(crate) fn load(
+        config: &ModelConfig,
+        weights: &mut Weights,
+        go_on: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> Result<Self, BackendError> {
         let (hidden, vocabulary) = (config.hidden_size, config.vocabulary_size);
         let on_cpu = weights.holding.on_cpu;
         let embedding = Embedding::load(weights, "model.embed_tokens", vocabulary, hidden)?;
         let activation = Activation::new(on_cpu);
         let mut blocks = Vec::new();
         for (index, &window) in config.windows.iter().enumerate() {
+            if go_on().is_break() {
+                return Err(broken_off());
+            }
             blocks.push(Block::load(weights, &format!("model.layers.{index}"), config, window, activation.clone())?);
         }
         let norm = RmsNorm::load(weights, "model.norm", hidden, config.rms_norm_epsilon)?;

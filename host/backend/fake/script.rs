@@ -29,6 +29,7 @@ pub struct FakeScript {
     gates: BTreeMap<u64, Gate>,
     load_failures: BTreeMap<u64, BackendErrorKind>,
     load_gates: BTreeMap<u64, Gate>,
+    loaded_gates: BTreeMap<u64, Gate>,
     never_truncates: bool,
 }
 
@@ -52,6 +53,7 @@ impl FakeScript {
             gates: BTreeMap::new(),
             load_failures: BTreeMap::new(),
             load_gates: BTreeMap::new(),
+            loaded_gates: BTreeMap::new(),
             never_truncates: false,
         }
     }
@@ -116,6 +118,12 @@ impl FakeScript {
         self
     }
 
+    /// This load waits at the gate when it has read its last file, and asks nobody any more whether to go on.
+    pub fn hold_loaded(mut self, load: u64, gate: &Gate) -> Self {
+        self.loaded_gates.insert(load, gate.clone());
+        self
+    }
+
     /// Caches cannot go back, as rotating ones cannot.
     pub fn never_truncate(mut self) -> Self {
         self.never_truncates = true;
@@ -143,6 +151,12 @@ impl FakeScript {
             gate.pass();
         }
         scripted(self.load_failures.get(&load), "load", load)
+    }
+
+    pub(super) fn at_loaded(&self, load: u64) {
+        if let Some(gate) = self.loaded_gates.get(&load) {
+            gate.pass();
+        }
     }
 
     /// Waits until the device has come past this pass.

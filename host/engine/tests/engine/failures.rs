@@ -44,6 +44,21 @@ fn a_device_failure_ends_that_generation_and_nothing_else() {
 }
 
 #[test]
+fn what_the_device_refused_leaves_the_cache_as_it_was() {
+    let right = {
+        let (model, _) = model(FakeScript::new());
+        answer(&mut context(&model, "abc"), request(10)).tokens
+    };
+    let (model, _) = model(FakeScript::new().fail_pass(4, BackendErrorKind::InvalidInput));
+    let mut context = context(&model, "abc");
+    let error = collect(&mut context.generate(request(10)).unwrap()).unwrap_err();
+    assert_eq!(error.kind(), EngineErrorKind::InvalidInput, "{error}");
+    let rest = answer(&mut context, request(6));
+    assert_eq!(rest.tokens, right[4..]);
+    assert_eq!(rest.finished.usage.cached_tokens, 6, "all but the last of three and four tokens");
+}
+
+#[test]
 fn a_failure_while_the_prompt_is_read_is_reported() {
     let (model, _) = model(FakeScript::new().fail_pass(1, BackendErrorKind::OutOfMemory));
     let mut context = context(&model, "abcdef");

@@ -1,6 +1,8 @@
 //! Loads beside loads and beside generations; unloading; the engine's own end.
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 
 use wasmlx_backend::fake::{FakeBackend, FakeScript, Gate};
 use wasmlx_backend::{BackendError, BackendErrorKind, Dtype, LoadOptions};
@@ -14,6 +16,11 @@ type Loading = std::thread::JoinHandle<Result<Model, wasmlx_engine::EngineError>
 fn load_aside(engine: &Engine, request: LoadRequest) -> Loading {
     let engine = engine.clone();
     std::thread::spawn(move || wait(engine.load(request)))
+}
+
+/// The first poll of a load sends its command.
+async fn poll_once<F: Future>(future: &mut Pin<Box<F>>) -> Poll<F::Output> {
+    std::future::poll_fn(|task| Poll::Ready(future.as_mut().poll(task))).await
 }
 
 #[test]
@@ -83,9 +90,7 @@ fn dropping_a_load_cancels_it_but_not_who_waits_for_the_same() {
     let (engine, probe) = start(FakeScript::new().hold_load(0, &gate));
     wait(async {
         let mut load = Box::pin(engine.load(load_request("fake")));
-        // The first poll sends the command.
-        let polled = std::future::poll_fn(|task| std::task::Poll::Ready(load.as_mut().poll(task))).await;
-        assert!(polled.is_pending());
+        assert!(poll_once(&mut load).await.is_pending());
         gate.wait_until_reached();
     });
     let second = load_aside(&engine, load_request("fake"));
@@ -95,10 +100,64 @@ fn dropping_a_load_cancels_it_but_not_who_waits_for_the_same() {
 }
 
 #[test]
-fn a_load_that_failed_can_be_tried_again() {
-    let (engine, _) = start(FakeScript::new().fail_load(0, BackendErrorKind::InvalidModel));
+fn a_load_dropped_after_its_last_file_leaves_no_model() {
+    let gate = Gate::new();
+    let (engine, probe) = start(FakeScript::new().hold_loaded(0, &gate));
+    wait(async {
+        let mut load = Box::pin(engine.load(load_request("fake")));
+        assert!(poll_once(&mut load).await.is_pending());
+        gate.wait_until_reached();
+    });
+    gate.open();
+    // Answered after the load, so that what the load leaves behind is there to be seen.
+    wait(engine.stats()).unwrap();
+    assert_eq!((probe.loads(), probe.models()), (1, 0));
+    wait(engine.load(load_request("fake"))).unwrap();
+    assert_eq!((probe.loads(), probe.models()), (2, 1));
+}
+
+#[test]
+fn a_load_dropped_with_its_answer_on_the_way_leaves_no_model_unless_another_took_it() {
+    let (first, second) = (Gate::new(), Gate::new());
+    let (engine, probe) = start(FakeScript::new().hold_load(0, &first).hold_load(1, &second));
+    wait(async {
+        let mut load = Box::pin(engine.load(load_request("fake")));
+        assert!(poll_once(&mut load).await.is_pending());
+        first.open();
+        // Asked for after the load, so that the load is answered by then.
+        engine.stats().await.unwrap();
+        drop(load);
+        engine.stats().await.unwrap();
+        assert_eq!((probe.loads(), probe.models()), (1, 0));
+
+        let mut load = Box::pin(engine.load(load_request("fake")));
+        assert!(poll_once(&mut load).await.is_pending());
+        second.open();
+        let taken = engine.load(load_request("fake")).await.unwrap();
+        drop(load);
+        engine.stats().await.unwrap();
+        assert_eq!((probe.loads(), probe.models()), (2, 1));
+        taken.unload().await.unwrap();
+    });
+}
+
+#[test]
+fn a_load_whose_watcher_panics_is_broken_off_and_the_engine_lives() {
+    let (engine, probe) = start(FakeScript::new());
+    let request = LoadRequest { progress: Some(Box::new(|_| panic!("a pen fell down"))), ..load_request("fake") };
+    let error = wait(engine.load(request)).map(|_| ()).unwrap_err();
+    assert_eq!(error.kind(), EngineErrorKind::Cancelled, "{error}");
+    assert!(error.to_string().contains("a pen fell down"), "{error}");
+    assert_eq!(probe.models(), 0);
+    wait(engine.load(load_request("fake"))).unwrap();
+}
+
+#[test]
+fn a_load_that_failed_frees_what_it_read_and_can_be_tried_again() {
+    let (engine, probe) = start(FakeScript::new().fail_load(0, BackendErrorKind::InvalidModel));
     let error = wait(engine.load(load_request("fake"))).map(|_| ()).unwrap_err();
     assert_eq!(error.kind(), EngineErrorKind::InvalidModel, "{error}");
+    assert_eq!(probe.clearings(), 1);
     wait(engine.load(load_request("fake"))).unwrap();
 }
 
