@@ -56,6 +56,11 @@ impl Budget {
         self.last_slice = true;
     }
 
+    /// The host computed for the session, where the guest waited.
+    pub(crate) fn charge(&mut self, computed: Duration) {
+        self.session += computed;
+    }
+
     /// An epoch of computing has passed.
     pub(crate) fn tick(&mut self, now: Instant) -> Result<(), ComponentError> {
         self.count(now);

@@ -4,6 +4,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Instant;
 
+use cpu_time::ThreadTime;
 use serde_json::json;
 use wasmlx_engine::{Context, EngineError, Model, PromptInfo};
 use wasmlx_text::{Segment, Tokenizer};
@@ -13,10 +14,13 @@ use crate::budget::Budget;
 use crate::cancellation::{Cancellation, Wish};
 use crate::conversation::Conversation;
 use crate::generation::{Generated, HeldGeneration};
-use crate::limits::MemoryMeter;
+use crate::guest_log::GuestLog;
+use crate::limits::{BYTES_PER_CALL, MemoryMeter, check_stops};
 use crate::template::Template;
 use crate::v0_1::types::wit;
-use crate::{ChatHost, ComponentError, ComponentErrorKind, GenerateOptions, Message, MessageLog, TemplateSetup};
+use crate::{
+    ChatHost, ComponentError, ComponentErrorKind, GenerateOptions, Message, MessageLog, Part, TemplateSetup, ToolCall,
+};
 
 /// The most contexts and generations of a session at once.
 const MOST_HANDLES: usize = 64;
@@ -30,12 +34,15 @@ pub(crate) struct ChatState {
     pub(crate) budget: Budget,
     pub(crate) host: Arc<dyn ChatHost>,
     pub(crate) log: MessageLog,
+    pub(crate) guest_log: GuestLog,
     pub(crate) table: ResourceTable,
     setup: Arc<TemplateSetup>,
     /// The session's instance of the template, and what it was made of.
     template: Option<(Arc<TemplateSetup>, Template)>,
     cancellation: Cancellation,
+    /// Messages that the guest appended in this turn, and their bytes.
     appended: usize,
+    appended_bytes: usize,
     /// The last error that the guest was told, as it was before it lost its kind and its component.
     told: Option<ComponentError>,
 }
@@ -56,19 +63,33 @@ impl ChatState {
         budget: Budget,
         host: Arc<dyn ChatHost>,
         log: MessageLog,
+        guest_log: GuestLog,
         cancellation: Cancellation,
     ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MOST_HANDLES);
         let setup = host.template();
-        Self { memory, budget, host, log, table, setup, template: None, cancellation, appended: 0, told: None }
+        Self {
+            memory,
+            budget,
+            host,
+            log,
+            guest_log,
+            table,
+            setup,
+            template: None,
+            cancellation,
+            appended: 0,
+            appended_bytes: 0,
+            told: None,
+        }
     }
 
     /// A turn begins. What sits in the template slot now is the turn's template.
     pub(crate) fn begin_turn(&mut self, cancellation: Cancellation) {
         self.cancellation = cancellation;
         self.setup = self.host.template();
-        self.appended = 0;
+        (self.appended, self.appended_bytes) = (0, 0);
         self.told = None;
     }
 
@@ -148,7 +169,7 @@ impl ChatState {
     ) -> wasmtime::Result<Result<T, ComponentError>> {
         let HeldContext::Model(held) = self.table.get_mut(handle)? else { return Err(lost()) };
         let mut context = held.take().ok_or_else(lost)?;
-        let (context, result) = blocking(move || {
+        let (context, result) = blocking(&mut self.budget, move || {
             let result = work(&mut context);
             Ok((context, result))
         })
@@ -180,6 +201,9 @@ impl ChatState {
     ) -> wasmtime::Result<Result<Resource<HeldGeneration>, ComponentError>> {
         if self.cancellation.wish() != Wish::Answer {
             return Ok(Err(cancelled()));
+        }
+        if let Err(error) = check_stops(&options.stops) {
+            return Ok(Err(error));
         }
         if let Some(script) = self.host.script() {
             return Ok(match script.next() {
@@ -216,7 +240,7 @@ impl ChatState {
         generation: &Resource<HeldGeneration>,
         max: usize,
     ) -> wasmtime::Result<Result<Vec<Generated>, ComponentError>> {
-        self.table.get_mut(generation)?.next_batch(max, self.host.as_ref()).await
+        self.table.get_mut(generation)?.next_batch(max, self.host.as_ref(), &mut self.budget).await
     }
 
     /// A prompt by the session's template.
@@ -230,7 +254,7 @@ impl ChatState {
         let now = self.host.now();
         conversation.options.entry("now").or_insert_with(|| json!(now));
         match self.template().await? {
-            Ok(template) => blocking(move || template.render(&conversation)).await,
+            Ok(template) => blocking(&mut self.budget, move || template.render(&conversation)).await,
             Err(error) => Ok(Err(error)),
         }
     }
@@ -251,6 +275,11 @@ impl ChatState {
             let message = format!("it appended more than {MOST_APPENDED} messages in a turn");
             return Err(ComponentError::new(ComponentErrorKind::OutOfMemory, "", message));
         }
+        self.appended_bytes = self.appended_bytes.saturating_add(bytes_of(&message));
+        if self.appended_bytes > BYTES_PER_CALL {
+            let message = format!("it appended messages of more than {} MiB in a turn", BYTES_PER_CALL >> 20);
+            return Err(ComponentError::new(ComponentErrorKind::OutOfMemory, "", message));
+        }
         self.appended += 1;
         self.log.push(message);
         Ok(())
@@ -264,7 +293,7 @@ impl ChatState {
             return Ok(Ok(template.clone()));
         }
         let setup = Arc::clone(&self.setup);
-        let template = blocking(move || setup.instantiate()).await?;
+        let template = blocking(&mut self.budget, move || setup.instantiate()).await?;
         if let Ok(template) = &template {
             self.template = Some((Arc::clone(&self.setup), template.clone()));
         }
@@ -295,11 +324,32 @@ impl Drop for Entered<'_> {
     }
 }
 
-/// Runs what may take a while, or is a template's, where blocking is allowed. A panic there is a trap here.
+/// Runs what may take a while, or is a template's, where blocking is allowed, and counts what it computes as the
+/// session's: a guest could otherwise have the host work for it without end. A panic there is a trap here.
 pub(crate) async fn blocking<T: Send + 'static>(
+    budget: &mut Budget,
     work: impl FnOnce() -> Result<T, ComponentError> + Send + 'static,
 ) -> wasmtime::Result<Result<T, ComponentError>> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| wasmtime::Error::msg(format!("the host failed: {error}")))
+    let timed = || {
+        let start = ThreadTime::now();
+        let result = work();
+        (result, start.elapsed())
+    };
+    let done = tokio::task::spawn_blocking(timed).await;
+    let (result, computed) = done.map_err(|error| wasmtime::Error::msg(format!("the host failed: {error}")))?;
+    budget.charge(computed);
+    Ok(result)
+}
+
+/// What a message takes of the host's memory, about.
+fn bytes_of(message: &Message) -> usize {
+    let Message { role, content, reasoning, tool_calls, tool_call_id, name } = message;
+    let texts = content.iter().map(|Part::Text(text)| text.len() + size_of::<Part>());
+    let calls = tool_calls
+        .iter()
+        .map(|ToolCall { id, name, arguments }| id.len() + name.len() + arguments.len() + size_of::<ToolCall>());
+    let optional = [reasoning, tool_call_id, name].into_iter().flatten().map(String::len);
+    size_of::<Message>() + role.len() + texts.chain(calls).chain(optional).sum::<usize>()
 }
 
 /// The tokenizer of a model.

@@ -69,6 +69,11 @@ impl Component {
         &self.0.digest
     }
 
+    /// The beginning of the digest: enough to tell components apart in a log.
+    pub(crate) fn short_digest(&self) -> &str {
+        self.0.digest.get(..12).unwrap_or_default()
+    }
+
     /// Which slot it is for.
     pub fn kind(&self) -> ComponentKind {
         self.0.kind

@@ -1,11 +1,11 @@
-//! How long a synchronous call may compute.
+//! How long synchronous calls may compute.
 
 use std::time::Duration;
 
 use cpu_time::ThreadTime;
 use wasmtime::UpdateDeadline;
 
-use crate::ticker::{TICK, ticks};
+use crate::ticker::{Activity, TICK, ticks};
 
 /// The compute time of one call. Epochs count time on the clock, and a thread that waits, for the device or for its
 /// turn on a busy machine, computes nothing: so the first half of the time is counted on the clock, which costs a call
@@ -47,9 +47,41 @@ impl Deadline {
     }
 }
 
+/// The compute time of many short calls together, in epochs of the clock.
+pub(crate) struct Sum {
+    activity: Activity,
+    limit: Duration,
+    began: u64,
+    spent: u64,
+}
+
+impl Sum {
+    /// None of `limit` is spent.
+    pub(crate) fn new(activity: Activity, limit: Duration) -> Self {
+        Self { activity, limit, began: 0, spent: 0 }
+    }
+
+    /// The limit, where it is spent.
+    pub(crate) fn exhausted(&self) -> Option<Duration> {
+        let spent = TICK.saturating_mul(u32::try_from(self.spent).unwrap_or(u32::MAX));
+        (spent > self.limit).then_some(self.limit)
+    }
+
+    /// The guest computes from here on.
+    pub(crate) fn resume(&mut self) {
+        self.began = self.activity.epochs();
+    }
+
+    /// It computes no more.
+    pub(crate) fn pause(&mut self) {
+        self.spent += self.activity.epochs() - self.began;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ticker::Ticker;
 
     #[test]
     fn waiting_is_not_computing() {
@@ -64,5 +96,27 @@ mod tests {
             std::hint::spin_loop();
         }
         assert!(matches!(deadline.reached(), UpdateDeadline::Interrupt));
+    }
+
+    #[test]
+    fn calls_add_up_and_pauses_do_not() {
+        let ticker = Ticker::start().unwrap();
+        let mut sum = Sum::new(ticker.activity(), 3 * TICK);
+        let pass = |sum: &Sum, epochs: u64| {
+            let from = sum.activity.epochs();
+            while sum.activity.epochs() < from + epochs {
+                std::thread::yield_now();
+            }
+        };
+        sum.resume();
+        sum.pause();
+        pass(&sum, 5);
+        assert_eq!(sum.exhausted(), None);
+        for _ in 0..2 {
+            sum.resume();
+            pass(&sum, 2);
+            sum.pause();
+        }
+        assert_eq!(sum.exhausted(), Some(3 * TICK));
     }
 }

@@ -6,6 +6,11 @@ use std::time::Duration;
 use wasmlx_engine::{EngineError, EngineErrorKind, PolicyError, PolicyErrorKind};
 use wasmlx_text::TextError;
 
+use crate::plain;
+
+/// The most bytes of a sentence, about. Guests write some of them.
+const BYTES_PER_MESSAGE: usize = 8 << 10;
+
 /// An error of a component or of the runtime that runs it: a kind to act on, the component's name, and a sentence
 /// that says what failed, why, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,9 +68,11 @@ pub enum ComponentErrorKind {
 }
 
 impl ComponentError {
-    /// An error of a component, by its name; an empty name stands for the runtime itself.
+    /// An error of a component, by its name; an empty name stands for the runtime itself. Guests write some of the
+    /// sentences: they are cut where they are long, and control characters in them are written out.
     pub fn new(kind: ComponentErrorKind, component: impl Into<String>, message: impl fmt::Display) -> Self {
-        Self { kind, component: component.into(), message: message.to_string(), engine: None }
+        let message = plain::lines(&message.to_string(), BYTES_PER_MESSAGE);
+        Self { kind, component: component.into(), message, engine: None }
     }
 
     /// What kind of failure it is.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use wasmlx_engine::{Event, Finished, Generation};
 
+use crate::budget::Budget;
 use crate::chat_state::blocking;
 use crate::conversation::{FinishReason, Output, Usage};
 use crate::template::Parser;
@@ -55,12 +56,13 @@ impl HeldGeneration {
         &mut self,
         max: usize,
         host: &dyn ChatHost,
+        budget: &mut Budget,
     ) -> wasmtime::Result<Result<Vec<Generated>, ComponentError>> {
         while self.ready.is_empty() && !self.ended && max > 0 {
             let Some(generation) = &mut self.generation else { break };
             let events = generation.next_batch(BATCH).await;
             let read = match events {
-                Ok(events) => self.read(events, host).await?,
+                Ok(events) => self.read(events, host, budget).await?,
                 Err(error) => Err(error.into()),
             };
             if let Err(error) = read {
@@ -75,7 +77,12 @@ impl HeldGeneration {
 
     /// Has the template read the text of some events. That is done off this thread, since a template may compute for
     /// as long as it is allowed; tokens that come meanwhile are in the next batch.
-    async fn read(&mut self, events: Vec<Event>, host: &dyn ChatHost) -> wasmtime::Result<Result<(), ComponentError>> {
+    async fn read(
+        &mut self,
+        events: Vec<Event>,
+        host: &dyn ChatHost,
+        budget: &mut Budget,
+    ) -> wasmtime::Result<Result<(), ComponentError>> {
         let mut answer = String::new();
         let mut end = None;
         for event in events {
@@ -90,7 +97,7 @@ impl HeldGeneration {
         if (is_end || !answer.is_empty())
             && let Some(mut parser) = self.parser.take()
         {
-            let read = blocking(move || {
+            let read = blocking(budget, move || {
                 let mut outputs = if answer.is_empty() { Vec::new() } else { parser.push(&answer)? };
                 if is_end {
                     outputs.extend(parser.finish()?);

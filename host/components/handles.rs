@@ -21,6 +21,10 @@ pub(crate) struct Handles {
     held: u32,
     operations: u32,
     most_operations: u32,
+    readings: u32,
+    most_readings: u32,
+    /// Elements of lists that the guest has named in this step.
+    listed: usize,
     key: SampleKey,
 }
 
@@ -36,13 +40,18 @@ pub(crate) enum HandleError {
     Expired,
     #[error("a step may do {0} operations on logits, and this one has")]
     TooManyOperations(u32),
+    #[error("a step may read {0} times, and this one has")]
+    TooManyReadings(u32),
+    #[error("the lists of a step may have {0} tokens together, and those of this one have more")]
+    TooLongLists(usize),
 }
 
 impl Handles {
-    /// A table for steps that may do so many operations each.
-    pub(crate) fn new(most_operations: u32) -> Self {
+    /// A table for steps that may do so many operations each, and so many of them that read.
+    pub(crate) fn new(most_operations: u32, most_readings: u32) -> Self {
         let key = SampleKey { seed: 0, position: 0, draw: 0 };
-        Self { step: 0, places: Vec::new(), held: 0, operations: 0, most_operations, key }
+        let (step, places, held, operations, readings, listed) = (0, Vec::new(), 0, 0, 0, 0);
+        Self { step, places, held, operations, most_operations, readings, most_readings, listed, key }
     }
 
     /// Begins a step; returns the number of the handle on its logits. None where the policy keeps too many of the
@@ -51,7 +60,7 @@ impl Handles {
         if self.held > MOST_KEPT {
             return None;
         }
-        self.operations = 0;
+        (self.operations, self.readings, self.listed) = (0, 0, 0);
         self.key = SampleKey { seed, position, draw: 0 };
         self.places.clear();
         self.add(Handle::Logits(logits)).ok()
@@ -70,6 +79,21 @@ impl Handles {
             Some(Some(Handle::Logits(logits))) => Ok(logits.as_mut()),
             _ => Err(HandleError::Expired),
         }
+    }
+
+    /// Logits to read from, which is one reading, and one operation.
+    pub(crate) fn read(&mut self, number: u32) -> Result<&mut dyn Logits, HandleError> {
+        if self.readings == self.most_readings {
+            return Err(HandleError::TooManyReadings(self.most_readings));
+        }
+        self.readings += 1;
+        self.logits(number)
+    }
+
+    /// Counts a list of tokens, of which a step may name so many.
+    pub(crate) fn list(&mut self, length: usize, most: usize) -> Result<(), HandleError> {
+        self.listed = self.listed.saturating_add(length);
+        if self.listed > most { Err(HandleError::TooLongLists(most)) } else { Ok(()) }
     }
 
     /// Takes logits that the guest gave back.

@@ -5,11 +5,12 @@ use wasmlx_engine::{Chain, Choice, MAX_BACKTRACK, Policy, PolicyError, SavedStat
 use wasmtime::component::{Resource, ResourceAny};
 use wasmtime::{AsContextMut, Store};
 
+use crate::call::Call;
 use crate::component::Linked;
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, Sum};
+use crate::guest_log::GuestLog;
 use crate::handles::Handles;
-use crate::limits::{BYTES_PER_CALL, MemoryMeter};
-use crate::ticker::Activity;
+use crate::limits::{BYTES_PER_CALL, HANDLES, MemoryMeter};
 use crate::v0_1::policy as wit;
 use crate::{Component, ComponentError, ComponentErrorKind, ComponentKind};
 
@@ -47,6 +48,11 @@ impl PolicyComponent {
         let mut instance = self.instance(vocabulary)?;
         let plan = instance.setup("plan", |world, store| world.wasmlx_runner_policy().call_plan(store, params))?;
         let plan = plan.map_err(|error| ComponentError::from(error).of(self.0.name()))?;
+        let is_bias = |op: &wit::Op| matches!(op, wit::Op::Bias(bias) if bias.len() > vocabulary.size as usize);
+        if plan.as_ref().is_some_and(|plan| plan.iter().any(is_bias)) {
+            let message = format!("its plan biases more tokens than the vocabulary has ({})", vocabulary.size);
+            return Err(ComponentError::new(ComponentErrorKind::InvalidInput, self.0.name(), message));
+        }
         Ok(plan.map(|plan| Chain { xtc_special: vocabulary.xtc_special.clone(), ..wit::chain(plan) }))
     }
 
@@ -91,20 +97,23 @@ impl PolicyComponent {
         let state = PolicyState {
             memory: MemoryMeter::new(limits.policy_memory),
             deadline: Deadline::new(),
-            handles: Handles::new(limits.policy_step_operations),
+            computed: Sum::new(self.0.runtime().activity(), limits.policy_request),
+            handles: Handles::new(limits.policy_step_operations, limits.policy_step_readings),
             vocabulary: vocabulary.clone(),
+            log: GuestLog::new(&self.0),
         };
         let mut store = Store::new(linked.engine(), state);
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(BYTES_PER_CALL);
+        store.set_max_component_handles(HANDLES);
         store.epoch_deadline_callback(|mut context| Ok(context.data_mut().deadline.reached()));
         let ticks = store.data_mut().deadline.start(limits.policy_setup);
         store.set_epoch_deadline(ticks);
-        let activity = self.0.runtime().activity();
-        match linked.instantiate(&mut store) {
-            Ok(world) => Ok(Instance { component: self.0.clone(), world, store, _activity: activity }),
-            Err(error) => Err(failed(&self.0, "instantiation", &error, store.data())),
-        }
+        let call = Call::of_request(&self.0, "instantiation");
+        let made = call.span().in_scope(|| linked.instantiate(&mut store));
+        let made = made.map_err(|error| failed(&self.0, "instantiation", &error, store.data()));
+        call.end(made.as_ref().err());
+        Ok(Instance { component: self.0.clone(), world: made?, store })
     }
 }
 
@@ -112,27 +121,33 @@ impl PolicyComponent {
 pub(crate) struct PolicyState {
     memory: MemoryMeter,
     deadline: Deadline,
+    /// What all steps have computed.
+    pub(crate) computed: Sum,
     pub(crate) handles: Handles,
     pub(crate) vocabulary: Vocabulary,
+    pub(crate) log: GuestLog,
 }
 
 struct Instance {
     component: Component,
     world: wit::World,
     store: Store<PolicyState>,
-    _activity: Activity,
 }
 
 impl Instance {
     /// Calls what is not `step`.
     fn setup<R>(
         &mut self,
-        function: &str,
+        function: &'static str,
         run: impl FnOnce(&wit::World, &mut Store<PolicyState>) -> wasmtime::Result<R>,
     ) -> Result<R, ComponentError> {
         let ticks = self.store.data_mut().deadline.start(self.component.runtime().limits().policy_setup);
         self.store.set_epoch_deadline(ticks);
-        run(&self.world, &mut self.store).map_err(|error| failed(&self.component, function, &error, self.store.data()))
+        let call = Call::of_request(&self.component, function);
+        let answer = call.span().in_scope(|| run(&self.world, &mut self.store));
+        let answer = answer.map_err(|error| failed(&self.component, function, &error, self.store.data()));
+        call.end(answer.as_ref().err());
+        answer
     }
 }
 
@@ -161,7 +176,11 @@ impl Policy for LivePolicy {
         if let Some(error) = &self.dead {
             return Err(error.clone().into());
         }
-        let Instance { component, world, store, .. } = &mut self.instance;
+        let Instance { component, world, store } = &mut self.instance;
+        if let Some(limit) = store.data().computed.exhausted() {
+            let message = format!("its steps have computed for more than {} s in this request", limit.as_secs_f32());
+            return Err(ComponentError::new(ComponentErrorKind::Deadline, component.name(), message).into());
+        }
         self.info.position = info.position;
         self.info.generated = info.generated;
         self.info.new.clear();
@@ -173,11 +192,15 @@ impl Policy for LivePolicy {
         let ticks = store.data_mut().deadline.start(component.runtime().limits().policy_step);
         store.set_epoch_deadline(ticks);
         let logits = Resource::new_own(number);
-        let answer =
-            world.wasmlx_runner_policy().policy().call_step(store.as_context_mut(), self.policy, &self.info, logits);
-        let handles = &mut store.data_mut().handles;
+        let call = Call::of_token(component, "policy.step");
+        store.data_mut().computed.resume();
+        let answer = call.span().in_scope(|| {
+            world.wasmlx_runner_policy().policy().call_step(store.as_context_mut(), self.policy, &self.info, logits)
+        });
+        let state = store.data_mut();
+        state.computed.pause();
         let choice = match answer {
-            Ok(Ok(wit::Choice::Token(token))) => match handles.take_token(token.rep()) {
+            Ok(Ok(wit::Choice::Token(token))) => match state.handles.take_token(token.rep()) {
                 Ok(token) => Ok(Choice::Token(token)),
                 Err(error) => Err(ComponentError::new(ComponentErrorKind::InvalidInput, component.name(), error)),
             },
@@ -192,6 +215,7 @@ impl Policy for LivePolicy {
             }
         };
         store.data_mut().handles.end();
+        call.end(choice.as_ref().err());
         Ok(choice?)
     }
 

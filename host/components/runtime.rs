@@ -1,13 +1,17 @@
 //! What runs components: two `wasmtime::Engine`s, a clock for deadlines, a cache of compiled code.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, OnceLock};
 
 use wasmtime::component::Component as Code;
 use wasmtime::{InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::cache::{self, Cache};
-use crate::limits::{PARTS_PER_COMPONENT, TABLE_ELEMENTS};
+use crate::guest_log::{Entry, LogWriter};
+use crate::limits::{COMPONENT_BYTES, MEMORIES_PER_COMPONENT, PARTS_PER_COMPONENT, TABLE_ELEMENTS};
 use crate::ticker::{Activity, Ticker};
 use crate::world::World;
 use crate::{Component, ComponentError, ComponentErrorKind, ComponentKind, Limits, Manifest, builtin};
@@ -32,6 +36,7 @@ struct Parts {
     limits: Limits,
     cache: Option<Cache>,
     ticker: Ticker,
+    log_writer: LogWriter,
     synchronous: OnceLock<Result<wasmtime::Engine, ComponentError>>,
     asynchronous: OnceLock<Result<wasmtime::Engine, ComponentError>>,
 }
@@ -50,6 +55,7 @@ impl Runtime {
             limits: options.limits,
             cache: options.cache_dir.map(Cache::new),
             ticker,
+            log_writer: LogWriter::default(),
             synchronous: OnceLock::new(),
             asynchronous: OnceLock::new(),
         })))
@@ -79,7 +85,7 @@ impl Runtime {
     /// Makes a component of a `.wasm` file, named by the file's stem; see [`Runtime::load`].
     pub fn load_file(&self, path: &Path) -> Result<Component, ComponentError> {
         let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy();
-        let bytes = std::fs::read(path).map_err(|error| {
+        let bytes = read_component(path).map_err(|error| {
             let kind = match error.kind() {
                 std::io::ErrorKind::NotFound => ComponentErrorKind::NotFound,
                 _ => ComponentErrorKind::Io,
@@ -109,6 +115,11 @@ impl Runtime {
     /// Lets deadlines count while it lives.
     pub(crate) fn activity(&self) -> Activity {
         self.0.ticker.activity()
+    }
+
+    /// What takes the lines that guests log.
+    pub(crate) fn log_writer(&self) -> SyncSender<Entry> {
+        self.0.log_writer.sender()
     }
 
     /// The `wasmtime::Engine` that components of a kind run on.
@@ -153,6 +164,17 @@ impl Runtime {
     }
 }
 
+/// The bytes of a file that is no larger than a component can be, whatever it says of its size.
+fn read_component(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(COMPONENT_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > COMPONENT_BYTES {
+        let message = format!("it is larger than {} MiB, which no component is", COMPONENT_BYTES >> 20);
+        return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, message));
+    }
+    Ok(bytes)
+}
+
 /// A `wasmtime::Engine` with the settings that both share.
 ///
 /// Instances come from a pool whose memories are mapped copy-on-write from the compiled component, which takes a third
@@ -167,7 +189,7 @@ fn new_engine(limits: &Limits) -> Result<wasmtime::Engine, ComponentError> {
         .total_tables(limits.instances.saturating_mul(4))
         .total_stacks(limits.instances)
         .max_core_instances_per_component(PARTS_PER_COMPONENT)
-        .max_memories_per_component(PARTS_PER_COMPONENT)
+        .max_memories_per_component(MEMORIES_PER_COMPONENT)
         .max_tables_per_component(PARTS_PER_COMPONENT)
         .table_elements(TABLE_ELEMENTS)
         .max_memory_size(limits.largest_memory())

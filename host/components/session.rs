@@ -4,22 +4,28 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
+use tracing::Instrument as _;
 use wasmlx_engine::SavedState;
 use wasmtime::component::ResourceAny;
 use wasmtime::{Store, UpdateDeadline};
 
 use crate::budget::Budget;
-use crate::cancellation::{self, Wish};
+use crate::call::Call;
+use crate::cancellation::{self, Cancellation, Wish};
 use crate::chat::{ChatComponent, ChatEvent, Command, TurnRequest};
 use crate::chat_state::ChatState;
 use crate::component::Linked;
-use crate::limits::{BYTES_PER_CALL, MemoryMeter};
+use crate::guest_log::GuestLog;
+use crate::limits::{BYTES_PER_CALL, HANDLES, MemoryMeter};
 use crate::v0_1::chat::World;
 use crate::v0_1::types::wit;
-use crate::{ChatHost, ComponentError, ComponentErrorKind, ComponentKind, MessageLog};
+use crate::{ChatHost, Component, ComponentError, ComponentErrorKind, ComponentKind, MessageLog};
 
 /// How many events the component is asked for at once.
 const BATCH: u32 = 64;
+
+/// How often a component is asked for events after its turn was cancelled.
+const BATCHES_AFTER_CANCELLATION: u32 = 64;
 
 /// A session between its commands.
 pub(crate) struct Session {
@@ -27,6 +33,7 @@ pub(crate) struct Session {
     config: String,
     log: MessageLog,
     host: Arc<dyn ChatHost>,
+    guest_log: GuestLog,
     /// None before the first turn and after a trap.
     live: Option<Live>,
     /// What the component saved after the last good turn.
@@ -49,7 +56,8 @@ impl Session {
         log: MessageLog,
         host: Arc<dyn ChatHost>,
     ) -> Self {
-        Self { component, config, log, host, live: None, saved, computed: Duration::ZERO }
+        let guest_log = GuestLog::new(component.component());
+        Self { component, config, log, host, guest_log, live: None, saved, computed: Duration::ZERO }
     }
 
     /// Serves commands until nobody can send one any more.
@@ -69,7 +77,7 @@ impl Session {
     async fn turn(&mut self, TurnRequest { new, events, cancellation }: TurnRequest) {
         let before = self.log.extend(new);
         let wish = cancellation.clone();
-        let answered = self.answer(&events, cancellation).await;
+        let answered = self.answer(&events, &cancellation).await;
         if wish.wish() == Wish::Nothing || answered.is_err() {
             self.log.truncate(before);
         }
@@ -90,21 +98,24 @@ impl Session {
     async fn answer(
         &mut self,
         events: &mpsc::Sender<Result<ChatEvent, ComponentError>>,
-        cancellation: cancellation::Cancellation,
+        cancellation: &Cancellation,
     ) -> Result<ChatEvent, ComponentError> {
         self.ready().await?;
         let Some(live) = &mut self.live else { return Err(self.gone()) };
-        live.store.data_mut().begin_turn(cancellation);
+        live.store.data_mut().begin_turn(cancellation.clone());
         live.begin();
-        let sent = live.world.wasmlx_runner_chat().conversation().call_send(&mut live.store, live.conversation).await;
-        let turn = self.returned("conversation.send", sent)?;
+        let call = Call::of_request(self.component.component(), "conversation.send");
+        let exports = live.world.wasmlx_runner_chat().conversation();
+        let sent = exports.call_send(&mut live.store, live.conversation).instrument(call.span().clone()).await;
+        let turn = self.returned(call, sent)?;
         let turn = turn.map_err(|error| self.answered(error))?;
-        let answered = self.read(turn, events).await;
+        let answered = self.read(turn, events, cancellation).await;
         // A turn that failed without a trap is dropped like any other: it may hold a generation.
         if let Some(live) = &mut self.live {
             live.begin();
-            let dropped = turn.resource_drop_async(&mut live.store).await;
-            self.returned("turn's destructor", dropped)?;
+            let call = Call::of_request(self.component.component(), "turn's destructor");
+            let dropped = turn.resource_drop_async(&mut live.store).instrument(call.span().clone()).await;
+            self.returned(call, dropped)?;
         }
         answered
     }
@@ -114,12 +125,23 @@ impl Session {
         &mut self,
         turn: ResourceAny,
         events: &mpsc::Sender<Result<ChatEvent, ComponentError>>,
+        cancellation: &Cancellation,
     ) -> Result<ChatEvent, ComponentError> {
+        let mut left = BATCHES_AFTER_CANCELLATION;
         loop {
             let Some(live) = &mut self.live else { return Err(self.gone()) };
-            live.begin();
-            let batch = live.world.wasmlx_runner_chat().turn().call_next_batch(&mut live.store, turn, BATCH).await;
-            let batch = self.returned("turn.next-batch", batch)?;
+            let cancelled = cancellation.wish() != Wish::Answer;
+            left -= u32::from(cancelled);
+            if left == 0 {
+                let name = self.component.component().name();
+                let message = "it goes on with its turn, which was cancelled";
+                return Err(ComponentError::new(ComponentErrorKind::Cancelled, name, message));
+            }
+            live.go_on(cancelled);
+            let call = Call::of_token(self.component.component(), "turn.next-batch");
+            let exports = live.world.wasmlx_runner_chat().turn();
+            let batch = exports.call_next_batch(&mut live.store, turn, BATCH).instrument(call.span().clone()).await;
+            let batch = self.returned(call, batch)?;
             let batch = batch.map_err(|error| self.answered(error))?;
             if batch.is_empty() {
                 let name = self.component.component().name();
@@ -147,8 +169,10 @@ impl Session {
         self.ready().await?;
         let Some(live) = &mut self.live else { return Err(self.gone()) };
         live.begin();
-        let saved = live.world.wasmlx_runner_chat().conversation().call_save(&mut live.store, live.conversation).await;
-        self.returned("conversation.save", saved).map(Into::into)
+        let call = Call::of_request(self.component.component(), "conversation.save");
+        let exports = live.world.wasmlx_runner_chat().conversation();
+        let saved = exports.call_save(&mut live.store, live.conversation).instrument(call.span().clone()).await;
+        self.returned(call, saved).map(Into::into)
     }
 
     async fn swap(&mut self, component: ChatComponent) -> Result<(), ComponentError> {
@@ -156,6 +180,7 @@ impl Session {
         let saved = if self.live.is_some() { Some(self.save().await?) } else { self.saved.clone() };
         let live = self.instantiate(&component, saved.clone()).await?;
         self.live = Some(live);
+        self.guest_log = GuestLog::new(component.component());
         self.component = component;
         self.saved = saved;
         Ok(())
@@ -196,29 +221,34 @@ impl Session {
         let budget = Budget::new(limits.chat_slice, limits.chat_session, self.computed);
         // Nobody can cancel what is no turn yet.
         let (_, cancellation) = cancellation::pair();
-        let state = ChatState::new(memory, budget, Arc::clone(&self.host), self.log.clone(), cancellation);
+        let host = Arc::clone(&self.host);
+        let state = ChatState::new(memory, budget, host, self.log.clone(), self.guest_log.clone(), cancellation);
         let mut store = Store::new(linked.engine(), state);
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(BYTES_PER_CALL);
+        store.set_max_component_handles(HANDLES);
         store.epoch_deadline_callback(|mut context| {
             context.data_mut().budget.tick(Instant::now())?;
             Ok(UpdateDeadline::Yield(1))
         });
         begin(&mut store);
-        let failed =
-            |function, error: &wasmtime::Error, state: &ChatState| failed(component.name(), function, error, state);
-        let instantiated = linked.instantiate_async(&mut store).await;
-        let world = instantiated.map_err(|error| failed("instantiation", &error, store.data()))?;
+        let call = Call::of_request(component, "instantiation");
+        let made = linked.instantiate_async(&mut store).instrument(call.span().clone()).await;
+        let world = ended(call, component, made, store.data())?;
         begin(&mut store);
         let exports = world.wasmlx_runner_chat().conversation();
         let conversation = match saved {
             None => {
-                let made = exports.call_constructor(&mut store, &self.config).await;
-                made.map_err(|error| failed("conversation.constructor", &error, store.data()))?
+                let call = Call::of_request(component, "conversation.constructor");
+                let made = exports.call_constructor(&mut store, &self.config).instrument(call.span().clone()).await;
+                ended(call, component, made, store.data())?
             }
             Some(saved) => {
-                let restored = exports.call_restore(&mut store, &self.config, &saved.into()).await;
-                let restored = restored.map_err(|error| failed("conversation.restore", &error, store.data()))?;
+                let call = Call::of_request(component, "conversation.restore");
+                let saved = saved.into();
+                let restored = exports.call_restore(&mut store, &self.config, &saved);
+                let restored = restored.instrument(call.span().clone()).await;
+                let restored = ended(call, component, restored, store.data())?;
                 restored.map_err(|error| store.data_mut().answered(error, component.name()))?
             }
         };
@@ -226,13 +256,12 @@ impl Session {
     }
 
     /// What a call came to. One that did not return is the instance's last.
-    fn returned<T>(&mut self, function: &str, result: wasmtime::Result<T>) -> Result<T, ComponentError> {
-        let name = self.component.component().name();
+    fn returned<T>(&mut self, call: Call, result: wasmtime::Result<T>) -> Result<T, ComponentError> {
         let Some(live) = &mut self.live else { return Err(self.gone()) };
         let state = live.store.data_mut();
         state.budget.pause(Instant::now());
         self.computed = state.budget.session();
-        let result = result.map_err(|error| failed(name, function, &error, state));
+        let result = ended(call, self.component.component(), result, state);
         if result.is_err() {
             self.live = None;
         }
@@ -259,6 +288,16 @@ impl Live {
     fn begin(&mut self) {
         begin(&mut self.store);
     }
+
+    /// Another call of the same turn begins. Once that is cancelled, all of them share what is left of a slice.
+    fn go_on(&mut self, cancelled: bool) {
+        let budget = &mut self.store.data_mut().budget;
+        if cancelled {
+            budget.cancel();
+        }
+        budget.resume(Instant::now());
+        self.store.set_epoch_deadline(1);
+    }
 }
 
 /// The compute time of a call begins: the budget is asked at every epoch.
@@ -267,7 +306,17 @@ fn begin(store: &mut Store<ChatState>) {
     store.set_epoch_deadline(1);
 }
 
-fn failed(component: &str, function: &str, error: &wasmtime::Error, state: &ChatState) -> ComponentError {
-    // A deadline is an error of the budget's own, with its own sentence.
-    ComponentError::from_call(component, function, error, state.memory.hit(), Duration::ZERO)
+/// What a call came to.
+fn ended<T>(
+    call: Call,
+    component: &Component,
+    result: wasmtime::Result<T>,
+    state: &ChatState,
+) -> Result<T, ComponentError> {
+    let result = result.map_err(|error| {
+        // A deadline is an error of the budget's own, with its own sentence.
+        ComponentError::from_call(component.name(), call.function(), &error, state.memory.hit(), Duration::ZERO)
+    });
+    call.end(result.as_ref().err());
+    result
 }

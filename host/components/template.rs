@@ -6,10 +6,11 @@ use wasmlx_text::Segment;
 use wasmtime::Store;
 use wasmtime::component::ResourceAny;
 
+use crate::call::Call;
 use crate::component::Linked;
 use crate::conversation::{Conversation, Output};
 use crate::deadline::Deadline;
-use crate::limits::{BYTES_PER_CALL, MemoryMeter};
+use crate::limits::{BYTES_PER_CALL, HANDLES, MemoryMeter, check_stops};
 use crate::v0_1::template::World;
 use crate::v0_1::types::{all, wit};
 use crate::{Component, ComponentError, ComponentKind};
@@ -92,7 +93,10 @@ impl Template {
 
     /// Strings that end an assistant's turn, besides the model's own end tokens.
     pub fn stops(&self) -> Result<Vec<String>, ComponentError> {
-        self.0.call("stops", |Instance { store, world }| world.wasmlx_runner_template().call_stops(store))
+        let stops =
+            self.0.call("stops", |Instance { store, world }| world.wasmlx_runner_template().call_stops(store))?;
+        check_stops(&stops).map_err(|error| error.of(self.0.component.name()))?;
+        Ok(stops)
     }
 
     /// A reader of one answer.
@@ -132,7 +136,7 @@ impl Parser {
 
     fn call(
         &mut self,
-        function: &str,
+        function: &'static str,
         run: impl FnOnce(&mut Instance) -> wasmtime::Result<Vec<wit::Output>>,
     ) -> Result<Vec<Output>, ComponentError> {
         let mut live = self.template.lock();
@@ -166,7 +170,7 @@ impl Parts {
 
     fn call<R>(
         &self,
-        function: &str,
+        function: &'static str,
         run: impl FnOnce(&mut Instance) -> wasmtime::Result<R>,
     ) -> Result<R, ComponentError> {
         self.call_numbered(function, &mut 0, run)
@@ -175,7 +179,7 @@ impl Parts {
     /// Calls the instance, a new one if need be, and tells which it was.
     fn call_numbered<R>(
         &self,
-        function: &str,
+        function: &'static str,
         number: &mut u64,
         run: impl FnOnce(&mut Instance) -> wasmtime::Result<R>,
     ) -> Result<R, ComponentError> {
@@ -199,13 +203,17 @@ impl Parts {
         let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(BYTES_PER_CALL);
+        store.set_max_component_handles(HANDLES);
         store.epoch_deadline_callback(|mut context| Ok(context.data_mut().deadline.reached()));
         let ticks = store.data_mut().deadline.start(limits.template_call);
         store.set_epoch_deadline(ticks);
         let activity = self.component.runtime().activity();
-        let instantiated = linked.instantiate(&mut store);
+        let call = Call::of_request(&self.component, "instantiation");
+        let made = call.span().in_scope(|| linked.instantiate(&mut store));
         drop(activity);
-        let world = instantiated.map_err(|error| self.failed("instantiation", &error, store.data()))?;
+        let made = made.map_err(|error| self.failed("instantiation", &error, store.data()));
+        call.end(made.as_ref().err());
+        let world = made?;
         live.number += 1;
         live.instance = Some(Instance { store, world });
         let configured = self.run(live, "configure", |Instance { store, world }| {
@@ -221,7 +229,7 @@ impl Parts {
     fn run<R>(
         &self,
         live: &mut Live,
-        function: &str,
+        function: &'static str,
         run: impl FnOnce(&mut Instance) -> wasmtime::Result<R>,
     ) -> Result<R, ComponentError> {
         let Some(mut instance) = live.instance.take() else {
@@ -240,15 +248,16 @@ impl Parts {
             .drain(..)
             .filter(|&(number, _)| number == live.number)
             .try_for_each(|(_, parser)| parser.resource_drop(&mut instance.store));
-        let result = dropped.and_then(|()| run(&mut instance));
+        let begin = if function == "parser.push" { Call::of_token } else { Call::of_request };
+        let call = begin(&self.component, function);
+        let result = call.span().in_scope(|| dropped.and_then(|()| run(&mut instance)));
         drop(activity);
-        match result {
-            Ok(value) => {
-                live.instance = Some(instance);
-                Ok(value)
-            }
-            Err(error) => Err(self.failed(function, &error, instance.store.data())),
+        let result = result.map_err(|error| self.failed(function, &error, instance.store.data()));
+        call.end(result.as_ref().err());
+        if result.is_ok() {
+            live.instance = Some(instance);
         }
+        result
     }
 
     fn failed(&self, function: &str, error: &wasmtime::Error, state: &TemplateState) -> ComponentError {

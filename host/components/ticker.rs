@@ -1,6 +1,6 @@
 //! The clock that deadlines are counted by: one thread that advances the epoch of every `wasmtime::Engine`.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
@@ -25,6 +25,8 @@ pub(crate) struct Ticker {
 struct Shared {
     engines: Mutex<Vec<EngineWeak>>,
     activities: AtomicUsize,
+    /// How many epochs have passed.
+    passed: AtomicU64,
     stopped: AtomicBool,
 }
 
@@ -37,6 +39,7 @@ impl Ticker {
         let shared = Arc::new(Shared {
             engines: Mutex::new(Vec::new()),
             activities: AtomicUsize::new(0),
+            passed: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
         });
         let ticking = Arc::clone(&shared);
@@ -56,6 +59,14 @@ impl Ticker {
             self.waker.unpark();
         }
         Activity(Arc::clone(&self.shared))
+    }
+}
+
+impl Activity {
+    /// How many epochs have passed: a clock that costs a load. What is shorter than an epoch is counted as one as often
+    /// as it is likely to have seen one pass, so a sum of many is right.
+    pub(crate) fn epochs(&self) -> u64 {
+        self.0.passed.load(Ordering::Relaxed)
     }
 }
 
@@ -85,6 +96,7 @@ impl Shared {
                 continue;
             }
             thread::sleep(TICK);
+            self.passed.fetch_add(1, Ordering::Relaxed);
             for engine in self.engines.lock().unwrap_or_else(PoisonError::into_inner).iter() {
                 if let Some(engine) = engine.upgrade() {
                     engine.increment_epoch();

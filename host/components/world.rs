@@ -43,8 +43,8 @@ impl ComponentKind {
     fn imports(self) -> &'static [&'static str] {
         match self {
             Self::Template => &["types"],
-            Self::Policy => &["types", "logits"],
-            Self::Chat => &["types", "models", "contexts", "templates", "tools", "log"],
+            Self::Policy => &["types", "logits", "logging"],
+            Self::Chat => &["types", "models", "contexts", "templates", "tools", "log", "logging"],
         }
     }
 }

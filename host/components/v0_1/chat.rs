@@ -2,9 +2,11 @@
 
 use wasmtime::component::{Component, HasSelf, Linker};
 
+use super::logging::{self, Logs};
 use super::types::wit as types;
 use crate::chat::ChatEvent;
 use crate::chat_state::ChatState;
+use crate::guest_log::GuestLog;
 
 #[allow(unreachable_pub, reason = "generated")]
 pub(super) mod bindings {
@@ -16,22 +18,35 @@ pub(super) mod bindings {
             "wasmlx:runner/contexts.context": crate::chat_state::HeldContext,
             "wasmlx:runner/contexts.generation": crate::generation::HeldGeneration,
         },
-        imports: { default: async | trappable },
+        imports: { default: async | trappable | tracing },
         exports: { default: async },
     });
 }
 
 pub(crate) use bindings::ChatComponent as World;
 pub(crate) use bindings::exports::wasmlx::runner::chat::Event;
+use bindings::wasmlx::runner::{contexts, log, models, templates, tools};
+
 pub(crate) type Linked = bindings::ChatComponentPre<ChatState>;
 
-/// Links a chat: it gets models, contexts, the session's template, tools and the log.
+/// Links a chat: it gets models, contexts, the session's template, tools, the messages and a log.
 pub(crate) fn link(mut linker: Linker<ChatState>, code: &Component) -> wasmtime::Result<Linked> {
-    bindings::ChatComponent::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    models::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    contexts::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    templates::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    tools::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    log::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    logging::link(&mut linker)?;
     bindings::ChatComponentPre::new(linker.instantiate_pre(code)?)
 }
 
 impl types::Host for ChatState {}
+
+impl Logs for ChatState {
+    fn guest_log(&self) -> &GuestLog {
+        &self.guest_log
+    }
+}
 
 impl From<Event> for ChatEvent {
     fn from(event: Event) -> Self {

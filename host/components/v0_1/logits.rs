@@ -1,6 +1,6 @@
 //! Interface `logits`: what a policy may do to the scores of a step.
 
-use wasmlx_backend::{BackendError, BackendErrorKind, Penalties};
+use wasmlx_backend::{BackendError, BackendErrorKind, Logits as DeviceLogits, Penalties};
 use wasmtime::component::Resource;
 
 use super::policy::bindings::wasmlx::runner::logits::{Host, HostLogits, HostSampled, Penalties as WitPenalties};
@@ -8,6 +8,9 @@ use super::policy::{Logits, Sampled};
 use super::types::wit::{self, Error};
 use crate::handles::HandleError;
 use crate::policy::PolicyState;
+
+/// How many lists as long as the vocabulary a step may name. Each is copied, and becomes an array on the device.
+const LISTS_PER_STEP: usize = 16;
 
 impl wit::Host for PolicyState {}
 
@@ -101,20 +104,20 @@ impl HostLogits for PolicyState {
 
     fn top(&mut self, logits: Resource<Logits>, k: u32) -> Result<Vec<(u32, f32)>, Error> {
         let k = k.min(self.vocabulary.size);
-        Ok(self.handles.logits(logits.rep())?.top(k)?)
+        self.reading(logits, |logits| logits.top(k))
     }
 
     fn entropy(&mut self, logits: Resource<Logits>) -> Result<f32, Error> {
-        Ok(self.handles.logits(logits.rep())?.entropy()?)
+        self.reading(logits, |logits| logits.entropy())
     }
 
     fn logprobs(&mut self, logits: Resource<Logits>, tokens: Vec<u32>) -> Result<Vec<f32>, Error> {
         self.fits(tokens.len())?;
-        Ok(self.handles.logits(logits.rep())?.logprobs(&tokens)?)
+        self.reading(logits, |logits| logits.logprobs(&tokens))
     }
 
     fn read(&mut self, logits: Resource<Logits>) -> Result<Vec<f32>, Error> {
-        Ok(self.handles.logits(logits.rep())?.read()?)
+        self.reading(logits, |logits| logits.read())
     }
 
     fn drop(&mut self, logits: Resource<Logits>) -> wasmtime::Result<()> {
@@ -125,13 +128,26 @@ impl HostLogits for PolicyState {
 
 impl PolicyState {
     /// Whether a list of tokens is no longer than the vocabulary or the text is: nothing longer makes sense.
-    fn fits(&self, length: usize) -> Result<(), Error> {
-        let most = self.vocabulary.size.max(self.handles.position());
-        if length > most as usize {
+    fn fits(&mut self, length: usize) -> Result<(), Error> {
+        let most = self.vocabulary.size.max(self.handles.position()) as usize;
+        if length > most {
             let message = format!("a list of {length} tokens is longer than both the vocabulary and the text ({most})");
             return Err(Error::InvalidInput(message));
         }
-        Ok(())
+        Ok(self.handles.list(length, LISTS_PER_STEP * most)?)
+    }
+
+    /// Has the device finish and reads. Waiting for it is not the guest's computing.
+    fn reading<R>(
+        &mut self,
+        logits: Resource<Logits>,
+        read: impl FnOnce(&mut dyn DeviceLogits) -> Result<R, BackendError>,
+    ) -> Result<R, Error> {
+        let logits = self.handles.read(logits.rep())?;
+        self.computed.pause();
+        let read = read(logits);
+        self.computed.resume();
+        Ok(read?)
     }
 }
 

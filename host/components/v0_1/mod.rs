@@ -4,6 +4,7 @@
 pub(crate) mod chat;
 mod contexts;
 mod log;
+pub(crate) mod logging;
 mod logits;
 mod models;
 pub(crate) mod policy;

@@ -21,7 +21,9 @@ impl Host for ChatState {
     async fn encode(&mut self, model: String, text: String) -> Result<Result<Vec<u32>, wit::Error>> {
         let mut state = self.enter();
         let ids = match state.model(Some(&model)) {
-            Ok(model) => blocking(move || Ok(tokenizer(&model)?.encode(&[Segment::Untrusted(text)])?)).await?,
+            Ok(model) => {
+                blocking(&mut state.budget, move || Ok(tokenizer(&model)?.encode(&[Segment::Untrusted(text)])?)).await?
+            }
             Err(error) => Err(error),
         };
         Ok(state.answer(ids))
@@ -30,7 +32,7 @@ impl Host for ChatState {
     async fn decode(&mut self, model: String, tokens: Vec<u32>) -> Result<Result<String, wit::Error>> {
         let mut state = self.enter();
         let text = match state.model(Some(&model)) {
-            Ok(model) => blocking(move || Ok(tokenizer(&model)?.decode(&tokens, false)?)).await?,
+            Ok(model) => blocking(&mut state.budget, move || Ok(tokenizer(&model)?.decode(&tokens, false)?)).await?,
             Err(error) => Err(error),
         };
         Ok(state.answer(text))

@@ -3,7 +3,9 @@
 use wasmlx_engine::{Chain, ChainPenalties, SavedState};
 use wasmtime::component::{Component, HasSelf, Linker};
 
+use super::logging::{self, Logs};
 use super::types::wit::Saved;
+use crate::guest_log::GuestLog;
 use crate::policy::PolicyState;
 
 #[allow(unreachable_pub, reason = "generated")]
@@ -16,6 +18,7 @@ pub(super) mod bindings {
     wasmtime::component::bindgen!({
         path: "../../wit",
         world: "sampling-policy",
+        imports: { default: tracing },
         with: {
             "wasmlx:runner/types": crate::v0_1::types::wit,
             "wasmlx:runner/logits.logits": Logits,
@@ -29,9 +32,10 @@ pub(crate) use bindings::exports::wasmlx::runner::policy::{Choice, Op, StepInfo}
 pub(crate) use bindings::{Logits, Sampled};
 pub(crate) type Linked = bindings::SamplingPolicyPre<PolicyState>;
 
-/// Links a policy: it gets operations on logits.
+/// Links a policy: it gets operations on logits, and a log.
 pub(crate) fn link(mut linker: Linker<PolicyState>, code: &Component) -> wasmtime::Result<Linked> {
     bindings::wasmlx::runner::logits::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    logging::link(&mut linker)?;
     bindings::SamplingPolicyPre::new(linker.instantiate_pre(code)?)
 }
 
@@ -59,6 +63,12 @@ pub(crate) fn chain(plan: Vec<Op>) -> Chain {
         }
     }
     chain
+}
+
+impl Logs for PolicyState {
+    fn guest_log(&self) -> &GuestLog {
+        &self.log
+    }
 }
 
 impl From<Saved> for SavedState {
