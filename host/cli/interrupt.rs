@@ -1,5 +1,6 @@
 //! Ctrl-C: the first breaks off what is under way, the next ends the program.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::output;
@@ -7,34 +8,28 @@ use crate::output;
 /// The exit code of a program that SIGINT ended, by the shells' convention.
 const INTERRUPTED: i32 = 130;
 
-/// What Ctrl-C does while nothing is under way, or what is under way was told to stop already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum WhenIdle {
-    /// It ends the program.
-    Quit,
-    /// It does nothing: the line editor has its own Ctrl-C.
-    Ignore,
-}
-
 /// Listens for Ctrl-C.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Interrupt {
     break_off: Arc<Mutex<Option<BreakOff>>>,
+    /// Whether one that finds nothing under way is somebody else's.
+    left_to_editor: Arc<AtomicBool>,
 }
 
 /// Breaks off what is under way.
 type BreakOff = Box<dyn Fn() + Send>;
 
 impl Interrupt {
-    /// Starts to listen; needs a running tokio runtime.
-    pub(crate) fn listen(when_idle: WhenIdle) -> Self {
-        let this = Self { break_off: Arc::default() };
+    /// Starts to listen; needs a running tokio runtime. While nothing is under way, or what is under way was told to
+    /// stop already, Ctrl-C ends the program.
+    pub(crate) fn listen() -> Self {
+        let this = Self::default();
         let listener = this.clone();
         tokio::spawn(async move {
             while tokio::signal::ctrl_c().await.is_ok() {
                 match listener.lock().take() {
                     Some(break_off) => break_off(),
-                    None if when_idle == WhenIdle::Ignore => {}
+                    None if listener.left_to_editor.load(Ordering::Relaxed) => {}
                     None => {
                         output::note("");
                         std::process::exit(INTERRUPTED)
@@ -43,6 +38,11 @@ impl Interrupt {
             }
         });
         this
+    }
+
+    /// From now on Ctrl-C ends the program no more: a line editor has its own.
+    pub(crate) fn leave_to_editor(&self) {
+        self.left_to_editor.store(true, Ordering::Relaxed);
     }
 
     /// The next Ctrl-C calls `break_off`, until the guard is dropped.

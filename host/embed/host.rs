@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 use serde_json::{Map, Value};
-use tokio::sync::OnceCell;
+use tokio::sync::watch;
 use wasmlx_backend::{Backend, BackendError, Dtype, LoadProgress, Memory};
 use wasmlx_components::{ComponentKind, PolicyComponent, Vocabulary};
 use wasmlx_engine::{CancelToken, Chain, Engine, LoadRequest};
@@ -31,9 +32,10 @@ pub struct Host {
 struct Inner {
     store: Store,
     components: Components,
-    /// Taken by the first start that succeeds or fails for good.
+    /// Taken by the start of the device: there is one.
     backend: Mutex<Option<MakeBackend>>,
-    engine: OnceCell<Result<Engine>>,
+    /// None until the device came up or failed to.
+    engine: watch::Sender<Option<Result<Engine>>>,
 }
 
 type MakeBackend = Box<dyn FnOnce() -> std::result::Result<Box<dyn Backend>, BackendError> + Send>;
@@ -97,7 +99,7 @@ impl HostBuilder {
         let store = Store::open(home);
         let components = Components::new(store.compiled_components());
         let backend = self.backend.unwrap_or_else(|| mlx(self.device));
-        let inner = Inner { store, components, backend: Mutex::new(Some(backend)), engine: OnceCell::new() };
+        let inner = Inner { store, components, backend: Mutex::new(Some(backend)), engine: watch::Sender::new(None) };
         Ok(Host { inner: Arc::new(inner) })
     }
 }
@@ -249,9 +251,10 @@ impl Host {
     }
 
     /// Ends everything: answers under way and later calls fail with [`ErrorKind::Stopped`](crate::ErrorKind::Stopped).
-    /// Returns when models and caches are freed. A host whose device never came up has nothing to stop.
+    /// Returns when models and caches are freed. A host whose device nobody asked for has nothing to stop.
     pub async fn stop(&self) {
-        if let Some(Ok(engine)) = self.inner.engine.get() {
+        let never_started = self.lock_backend().is_some();
+        if !never_started && let Ok(engine) = self.engine().await {
             engine.stop().await;
         }
     }
@@ -316,16 +319,30 @@ impl Host {
         &self.inner.components
     }
 
-    /// The device thread, started at the first call. A device that did not come up does not come up later.
+    /// The device thread, started at the first call, to whose end it comes whether or not the caller waits. A device
+    /// that did not come up does not come up later.
     async fn engine(&self) -> Result<Engine> {
-        let start = || async {
-            let make = self.inner.backend.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let Some(make) = make else {
-                return Err(Error::new(ErrorKind::NotAvailable, "the start of the device was broken off"));
+        let make = self.lock_backend().take();
+        if let Some(make) = make {
+            let this = self.clone();
+            let start = move || {
+                let started = Engine::start(make).map_err(Error::from);
+                this.inner.engine.send_replace(Some(started));
             };
-            blocking::spawn("wasmlx-start", move || Ok(Engine::start(make)?)).await
-        };
-        self.inner.engine.get_or_init(start).await.clone()
+            if let Err(error) = thread::Builder::new().name("wasmlx-start".to_owned()).spawn(start) {
+                let error = Error::new(ErrorKind::Io, format_args!("cannot start the device's thread: {error}"));
+                self.inner.engine.send_replace(Some(Err(error)));
+            }
+        }
+        let mut engine = self.inner.engine.subscribe();
+        let started = engine.wait_for(Option::is_some).await.ok().and_then(|started| started.clone());
+        // The other end lies in this host.
+        started.unwrap_or_else(|| Err(Error::new(ErrorKind::Stopped, "the host is gone")))
+    }
+
+    fn lock_backend(&self) -> MutexGuard<'_, Option<MakeBackend>> {
+        // Each use leaves a whole value behind, even where it panics.
+        self.inner.backend.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

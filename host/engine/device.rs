@@ -218,8 +218,9 @@ impl Device {
             return Ok(parts);
         }
         let broken_off = || cancel.is_cancelled() || abandoned();
+        let cancelled = || EngineError::new(EngineErrorKind::Cancelled, format!("loading {name} was cancelled"));
         if broken_off() {
-            return Err(EngineError::new(EngineErrorKind::Cancelled, format!("loading {name} was cancelled")));
+            return Err(cancelled());
         }
         let mut panic = None;
         let loaded = self.backend.load(&folder, &options, &mut |step| {
@@ -238,6 +239,10 @@ impl Device {
             return Err(EngineError::new(EngineErrorKind::Cancelled, message));
         }
         let model = loaded?;
+        // The backend asks now and then; whoever cancelled since then wants no model either.
+        if broken_off() {
+            return Err(cancelled());
+        }
         Ok(self.models.insert(name, folder, options, tokenizer, model))
     }
 

@@ -1,6 +1,6 @@
 //! Loading models, while other things go on.
 
-use wasmlx::backend::fake::{FakeScript, Gate};
+use wasmlx::backend::fake::{FakeBackend, FakeScript, Gate};
 use wasmlx::{ErrorKind, LoadOptions};
 
 use crate::support::{Folders, Notes, answers};
@@ -42,6 +42,26 @@ async fn loading_while_a_load_runs_waits_for_it() {
     first.unload().await.unwrap();
     // One model, so the other handle's is gone too.
     assert_eq!(second.unload().await.unwrap_err().kind(), ErrorKind::NotLoaded);
+}
+
+/// A load that is dropped while the device comes up takes nothing along.
+#[tokio::test]
+async fn a_load_dropped_while_the_device_starts_leaves_the_host_fit() {
+    let folders = Folders::new();
+    let (starting, started) = tokio::sync::oneshot::channel();
+    let (go_on, held) = std::sync::mpsc::channel();
+    let host = folders.builder_with(move || {
+        starting.send(()).expect("the test waits");
+        held.recv().expect("the test goes on");
+        Ok(Box::new(FakeBackend::new(FakeScript::new())))
+    });
+    let (host, model) = (host.build().unwrap(), folders.model());
+    tokio::select! {
+        loaded = host.load(&model) => panic!("the device is held: {loaded:?}"),
+        starting = started => starting.unwrap(),
+    }
+    go_on.send(()).unwrap();
+    host.load(&model).await.unwrap();
 }
 
 /// A load pauses an answer, which then goes on.

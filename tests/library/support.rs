@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 use wasmlx::backend::fake::{END, FakeBackend, FakeScript, VOCABULARY_SIZE, tokenizer_json};
+use wasmlx::backend::{Backend, BackendError};
 use wasmlx::{Event, Host, HostBuilder, Report, Turn};
 
 /// Roles and texts, one a line, and an open answer at the end. It knows the tags of tool calls, so that the reader of
@@ -43,8 +44,16 @@ impl Folders {
     }
 
     pub(crate) fn builder(&self, script: FakeScript) -> HostBuilder {
+        self.builder_with(|| Ok(Box::new(FakeBackend::new(script))))
+    }
+
+    /// A host whose device is made this way.
+    pub(crate) fn builder_with(
+        &self,
+        make: impl FnOnce() -> Result<Box<dyn Backend>, BackendError> + Send + 'static,
+    ) -> HostBuilder {
         let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("library-home");
-        Host::builder().home(home).backend(|| Ok(Box::new(FakeBackend::new(script))))
+        Host::builder().home(home).backend(make)
     }
 }
 

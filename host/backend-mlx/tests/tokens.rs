@@ -196,7 +196,7 @@ fn counters_tell_what_was_asked_of_the_device() {
 }
 
 #[test]
-fn a_load_reports_each_file_and_can_be_broken_off() {
+fn a_load_reports_each_file_and_can_be_broken_off_there_and_between_layers() {
     let folder = repository().join("tests/fixtures/models/mistral-sharded");
     let mut backend = MlxBackend::new(DeviceChoice::Cpu).unwrap();
     let mut seen = Vec::new();
@@ -206,16 +206,25 @@ fn a_load_reports_each_file_and_can_be_broken_off() {
         ControlFlow::Continue(())
     });
     assert!(loaded.is_ok());
-    let names: Vec<&str> = seen.iter().map(|file| file.0.as_str()).collect();
+    let (files, layers) = seen.split_at(3);
+    let names: Vec<&str> = files.iter().map(|file| file.0.as_str()).collect();
     assert_eq!(
         names,
         ["model-00001-of-00003.safetensors", "model-00002-of-00003.safetensors", "model-00003-of-00003.safetensors"]
     );
-    assert!(seen.windows(2).all(|pair| pair[0].1 < pair[1].1));
-    assert_eq!(seen[2].1, seen[2].2);
+    assert!(files.windows(2).all(|pair| pair[0].1 < pair[1].1));
+    assert_eq!(files[2].1, files[2].2);
+    assert!(!layers.is_empty() && layers.iter().all(|layer| *layer == files[2]));
 
-    let broken = backend.load(&folder, &LoadOptions::default(), &mut |_| ControlFlow::Break(()));
-    assert_eq!(broken.map(drop).unwrap_err().kind(), BackendErrorKind::Cancelled);
+    for call in [1, seen.len()] {
+        let mut calls = 0;
+        let broken = backend.load(&folder, &LoadOptions::default(), &mut |_| {
+            calls += 1;
+            if calls == call { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        assert_eq!(broken.map(drop).unwrap_err().kind(), BackendErrorKind::Cancelled);
+        assert_eq!(calls, call);
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use self::trial::{Sampled, Trial};
 use super::run::{self, Loaded};
 use crate::GlobalOptions;
 use crate::failure::{Failure, Result};
-use crate::interrupt::{Interrupt, WhenIdle};
+use crate::interrupt::Interrupt;
 use crate::options::{ModelOptions, json_object};
 use crate::output::{self, Output};
 use crate::statistics::MedianInterval;
@@ -56,7 +56,7 @@ fn at_least_one(text: &str) -> std::result::Result<usize, String> {
 }
 
 pub(crate) async fn run(arguments: Arguments, global: &GlobalOptions) -> Result {
-    let interrupt = Interrupt::listen(WhenIdle::Quit);
+    let interrupt = Interrupt::listen();
     run::with_model(&arguments.model, global, &interrupt, async |loaded| measure(&arguments, global, loaded).await)
         .await
 }

@@ -14,7 +14,7 @@ use self::slash::{COMMANDS, Line, Slot};
 use super::run::{self, Loaded, Printer};
 use crate::GlobalOptions;
 use crate::failure::{Failure, Result};
-use crate::interrupt::{Interrupt, WhenIdle};
+use crate::interrupt::Interrupt;
 use crate::options::{ComponentOptions, ModelOptions, SamplingOptions};
 use crate::output;
 
@@ -39,11 +39,13 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments, global: &GlobalOptions) -> Result {
     let interactive = std::io::stdin().is_terminal();
-    let when_idle = if interactive { WhenIdle::Ignore } else { WhenIdle::Quit };
-    let interrupt = Interrupt::listen(when_idle);
+    let interrupt = Interrupt::listen();
     run::with_model(&arguments.model, global, &interrupt, async |loaded| {
         let model = &loaded.model;
         let chat = build(&arguments, model).await?;
+        if interactive {
+            interrupt.leave_to_editor();
+        }
         if interactive && !global.quiet {
             output::aside(format_args!(
                 "{} on {}. /help lists commands, Ctrl-C stops an answer, Ctrl-D quits.",

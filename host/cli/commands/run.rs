@@ -8,7 +8,7 @@ use wasmlx::{CancelToken, ErrorKind, Event, FinishReason, Host, LoadOptions, Mod
 
 use crate::GlobalOptions;
 use crate::failure::{Failure, Result};
-use crate::interrupt::{Interrupt, WhenIdle};
+use crate::interrupt::Interrupt;
 use crate::options::{ComponentOptions, ModelOptions, SamplingOptions};
 use crate::output::{self, Output, ProgressLine};
 
@@ -46,7 +46,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments, global: &GlobalOptions) -> Result {
-    let interrupt = Interrupt::listen(WhenIdle::Quit);
+    let interrupt = Interrupt::listen();
     let prompt = match &arguments.prompt_tokens {
         Some(ids) if ids.is_empty() => return Err(Failure::Usage("--prompt-tokens: no ids".to_owned())),
         Some(ids) => Prompt::Tokens(ids.clone()),

@@ -1,6 +1,7 @@
 //! Loads beside loads and beside generations; unloading; the engine's own end.
 
 use std::pin::Pin;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
@@ -59,15 +60,28 @@ fn another_model_under_the_same_name_is_refused() {
 }
 
 #[test]
-fn a_load_reports_its_files_and_can_be_cancelled_between_them() {
+fn a_load_reports_its_files_and_can_be_cancelled_at_each() {
     let (engine, probe) = start(FakeScript::new());
+    // Behind the last file the fake asks no more: the engine has to look by itself.
+    for file in 1..=3 {
+        let seen = cancelled_at(&engine, file);
+        assert_eq!(seen.len(), file);
+        let name = format!("models/fake/model-{file}-of-3.safetensors");
+        assert_eq!(seen[file - 1], (name.into(), (file as u64) << 20, 3 << 20));
+        assert_eq!(probe.models(), 0);
+    }
+    wait(engine.load(load_request("fake"))).unwrap();
+}
+
+/// Cancels a load when this file has been read; file by file its name, the bytes so far and all bytes.
+fn cancelled_at(engine: &Engine, file: usize) -> Vec<(PathBuf, u64, u64)> {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let cancel = CancelToken::new();
     let (log, stop) = (Arc::clone(&seen), cancel.clone());
     let error = wait(engine.load(LoadRequest {
         progress: Some(Box::new(move |step| {
             log.lock().unwrap().push((step.file, step.bytes_done, step.bytes_total));
-            if log.lock().unwrap().len() == 2 {
+            if log.lock().unwrap().len() == file {
                 stop.cancel();
             }
         })),
@@ -77,11 +91,7 @@ fn a_load_reports_its_files_and_can_be_cancelled_between_them() {
     .map(|_| ())
     .unwrap_err();
     assert_eq!(error.kind(), EngineErrorKind::Cancelled, "{error}");
-    let seen = seen.lock().unwrap();
-    assert_eq!(seen.len(), 2);
-    assert_eq!(seen[1], ("models/fake/model-2-of-3.safetensors".into(), 2 << 20, 3 << 20));
-    assert_eq!(probe.models(), 0);
-    wait(engine.load(load_request("fake"))).unwrap();
+    seen.lock().unwrap().clone()
 }
 
 #[test]
