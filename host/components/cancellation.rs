@@ -1,6 +1,6 @@
 //! How a turn is broken off from outside.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 use wasmlx_engine::CancelToken;
@@ -27,13 +27,14 @@ pub(crate) struct Cancellation(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     wish: watch::Sender<Wish>,
-    /// The generations of the turn.
-    generations: Mutex<Vec<CancelToken>>,
+    /// The generations of the turn; none once it has ended.
+    generations: Mutex<Option<Vec<CancelToken>>>,
 }
 
 /// Both sides of a new turn.
 pub(crate) fn pair() -> (Canceller, Cancellation) {
-    let shared = Arc::new(Shared { wish: watch::Sender::new(Wish::Answer), generations: Mutex::default() });
+    let generations = Mutex::new(Some(Vec::new()));
+    let shared = Arc::new(Shared { wish: watch::Sender::new(Wish::Answer), generations });
     (Canceller(Arc::clone(&shared)), Cancellation(shared))
 }
 
@@ -64,10 +65,29 @@ impl Cancellation {
 
     /// Lets a cancellation stop this generation too, even one that came before.
     pub(crate) fn covers(&self, generation: CancelToken) {
-        self.0.generations.lock().unwrap_or_else(PoisonError::into_inner).push(generation.clone());
-        if self.wish() != Wish::Answer {
+        match &mut *self.0.generations() {
+            Some(generations) if self.wish() == Wish::Answer => generations.push(generation),
+            _ => generation.cancel(),
+        }
+    }
+
+    /// The turn has ended: what it still generates, nobody will read.
+    pub(crate) fn end(&self) {
+        for generation in self.0.generations().take().into_iter().flatten() {
             generation.cancel();
         }
+    }
+
+    /// Whether the turn has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.0.generations().is_none()
+    }
+
+    /// What stands for a turn where there is none.
+    pub(crate) fn ended() -> Self {
+        let (_, cancellation) = pair();
+        cancellation.end();
+        cancellation
     }
 }
 
@@ -79,9 +99,13 @@ impl Shared {
             *wish = raised.max(*wish);
             rises
         });
-        for generation in self.generations.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        for generation in self.generations().iter().flatten() {
             generation.cancel();
         }
+    }
+
+    fn generations(&self) -> MutexGuard<'_, Option<Vec<CancelToken>>> {
+        self.generations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -98,6 +122,17 @@ mod tests {
         canceller.cancel();
         cancellation.covers(after.clone());
         assert!(before.is_cancelled() && after.is_cancelled());
+    }
+
+    #[test]
+    fn no_generation_outlives_its_turn() {
+        let (_canceller, cancellation) = pair();
+        let (during, after) = (CancelToken::new(), CancelToken::new());
+        cancellation.covers(during.clone());
+        assert!(!cancellation.has_ended());
+        cancellation.end();
+        cancellation.covers(after.clone());
+        assert!(cancellation.has_ended() && during.is_cancelled() && after.is_cancelled());
     }
 
     #[test]

@@ -64,7 +64,6 @@ impl ChatState {
         host: Arc<dyn ChatHost>,
         log: MessageLog,
         guest_log: GuestLog,
-        cancellation: Cancellation,
     ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MOST_HANDLES);
@@ -78,7 +77,8 @@ impl ChatState {
             table,
             setup,
             template: None,
-            cancellation,
+            // What a component does before its first turn is part of none.
+            cancellation: Cancellation::ended(),
             appended: 0,
             appended_bytes: 0,
             told: None,
@@ -199,6 +199,9 @@ impl ChatState {
         context: &Resource<HeldContext>,
         options: GenerateOptions,
     ) -> wasmtime::Result<Result<Resource<HeldGeneration>, ComponentError>> {
+        if let Err(error) = self.in_turn("generate") {
+            return Ok(Err(error));
+        }
         if self.cancellation.wish() != Wish::Answer {
             return Ok(Err(cancelled()));
         }
@@ -261,6 +264,7 @@ impl ChatState {
 
     /// Runs a tool.
     pub(crate) async fn call_tool(&mut self, name: String, arguments: String) -> Result<String, ComponentError> {
+        self.in_turn("call tools")?;
         let call = self.host.call_tool(name, arguments);
         tokio::select! {
             biased;
@@ -271,6 +275,7 @@ impl ChatState {
 
     /// Adds a message to the log.
     pub(crate) fn append(&mut self, message: Message) -> Result<(), ComponentError> {
+        self.in_turn("append messages")?;
         if self.appended == MOST_APPENDED {
             let message = format!("it appended more than {MOST_APPENDED} messages in a turn");
             return Err(ComponentError::new(ComponentErrorKind::OutOfMemory, "", message));
@@ -283,6 +288,16 @@ impl ChatState {
         self.appended += 1;
         self.log.push(message);
         Ok(())
+    }
+
+    /// What has an effect outside of the component is done in a turn, which can be cancelled and taken back: not while
+    /// it is constructed, saved or restored.
+    fn in_turn(&self, what: &str) -> Result<(), ComponentError> {
+        if !self.cancellation.has_ended() {
+            return Ok(());
+        }
+        let message = format!("a component may {what} in a turn alone");
+        Err(ComponentError::new(ComponentErrorKind::Denied, "", message))
     }
 
     /// The session's instance of what sits in the template slot.

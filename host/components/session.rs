@@ -11,7 +11,7 @@ use wasmtime::{Store, UpdateDeadline};
 
 use crate::budget::Budget;
 use crate::call::Call;
-use crate::cancellation::{self, Cancellation, Wish};
+use crate::cancellation::{Cancellation, Wish};
 use crate::chat::{ChatComponent, ChatEvent, Command, TurnRequest};
 use crate::chat_state::ChatState;
 use crate::component::Linked;
@@ -76,9 +76,9 @@ impl Session {
     /// Runs a turn; one that fails or is abandoned leaves no message behind.
     async fn turn(&mut self, TurnRequest { new, events, cancellation }: TurnRequest) {
         let before = self.log.extend(new);
-        let wish = cancellation.clone();
         let answered = self.answer(&events, &cancellation).await;
-        if wish.wish() == Wish::Nothing || answered.is_err() {
+        cancellation.end();
+        if cancellation.wish() == Wish::Nothing || answered.is_err() {
             self.log.truncate(before);
         }
         match answered {
@@ -178,7 +178,15 @@ impl Session {
     async fn swap(&mut self, component: ChatComponent) -> Result<(), ComponentError> {
         // A component that never had a turn has nothing to hand over.
         let saved = if self.live.is_some() { Some(self.save().await?) } else { self.saved.clone() };
-        let live = self.instantiate(&component, saved.clone()).await?;
+        // What one has computed is not held against another.
+        let computed = std::mem::take(&mut self.computed);
+        let live = match self.instantiate(&component, saved.clone()).await {
+            Ok(live) => live,
+            Err(error) => {
+                self.computed = computed;
+                return Err(error);
+            }
+        };
         self.live = Some(live);
         self.guest_log = GuestLog::new(component.component());
         self.component = component;
@@ -219,10 +227,7 @@ impl Session {
         let limits = component.runtime().limits();
         let memory = MemoryMeter::new(limits.chat_memory);
         let budget = Budget::new(limits.chat_slice, limits.chat_session, self.computed);
-        // Nobody can cancel what is no turn yet.
-        let (_, cancellation) = cancellation::pair();
-        let host = Arc::clone(&self.host);
-        let state = ChatState::new(memory, budget, host, self.log.clone(), self.guest_log.clone(), cancellation);
+        let state = ChatState::new(memory, budget, Arc::clone(&self.host), self.log.clone(), self.guest_log.clone());
         let mut store = Store::new(linked.engine(), state);
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(BYTES_PER_CALL);

@@ -128,7 +128,8 @@ impl ChatHost for ChatServer {
         let settings = self.settings();
         Ok(GenerateRequest {
             sampling: self.sampler.current().sampling(&vocabulary(&self.model))?,
-            max_tokens: options.max_tokens.map_or(settings.max_tokens, |count| count as usize),
+            // What the user allows is the most, whatever the component asks for.
+            max_tokens: options.max_tokens.map_or(usize::MAX, |count| count as usize).min(settings.max_tokens),
             stops: settings.stops,
             end_tokens: if settings.ignore_eos { Vec::new() } else { self.model.end_tokens() },
             seed: options.seed.or(settings.seed).unwrap_or_else(random_seed),
