@@ -65,7 +65,8 @@ impl Cache {
             ComponentError::new(ComponentErrorKind::Io, "", format!("cannot serialise a compiled component: {error}"))
         })?;
         let code = self.code(&path, &artefact)?.finalize().into_bytes();
-        write_whole(&path, &[&code, &artefact]).map_err(|error| io_error("write", &path, &error))
+        let rename = |unfinished: &Path| fs::rename(unfinished, &path);
+        write_whole(&path, &[&code, &artefact], rename).map_err(|error| io_error("write", &path, &error))
     }
 
     /// Where a component lies as compiled for this engine.
@@ -110,44 +111,65 @@ fn hex(bytes: &[u8]) -> String {
 
 /// The key that belongs to this folder and user, made at first use.
 ///
-/// A key that others may read or change proves nothing: it is replaced, and what it vouched for is compiled anew.
+/// A key that others may know or could have put there proves nothing: it is replaced, and what it vouched for is
+/// compiled anew.
 fn user_key(path: &Path) -> io::Result<[u8; CODE_LENGTH]> {
-    if let Some(key) = read_key(path)? {
-        return Ok(key);
+    match read_key(path) {
+        Ok(Some(key)) => return Ok(key),
+        Ok(None) => fs::remove_file(path)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
     }
     let mut key = [0; CODE_LENGTH];
     getrandom::fill(&mut key).map_err(io::Error::other)?;
-    write_whole(path, &[&key])?;
-    // Of two processes that came here at once the last one's key stays.
-    read_key(path)?.ok_or_else(|| io::Error::other("the key that was just written cannot be read"))
+    // Of two processes that come here at once the first one's key stays, and both use it.
+    write_whole(path, &[&key], |unfinished| match fs::hard_link(unfinished, path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => fs::remove_file(unfinished),
+    })?;
+    read_key(path)?.ok_or_else(|| io::Error::other("the key that was just written is not this user's alone"))
 }
 
+/// A key that is this user's alone; none where the file is anything else.
 fn read_key(path: &Path) -> io::Result<Option<[u8; CODE_LENGTH]>> {
-    let mut file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        if file.metadata()?.permissions().mode() & 0o077 != 0 {
-            return Ok(None);
-        }
+    let is_link = fs::symlink_metadata(path)?.file_type().is_symlink();
+    let mut file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if is_link || !metadata.is_file() || metadata.len() != CODE_LENGTH as u64 || !is_private(&metadata) {
+        return Ok(None);
     }
     let mut key = [0; CODE_LENGTH];
-    match file.read_exact(&mut key) {
-        Ok(()) => Ok(Some(key)),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
-        Err(error) => Err(error),
-    }
+    file.read_exact(&mut key)?;
+    Ok(Some(key))
 }
 
-/// Writes a file that only this user can read, under another name first, so that it is there whole or not at all.
-fn write_whole(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
+/// Whether a file is this user's, and nobody else may read or change it.
+#[cfg(unix)]
+fn is_private(metadata: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o077 == 0
+}
+
+#[cfg(not(unix))]
+fn is_private(_: &fs::Metadata) -> bool {
+    true
+}
+
+/// Makes the cache's folder for this user alone: whoever may write in it could put files of their own there.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+/// Writes a file that only this user can read, under another name first; `place` gives it its own, so that it is there
+/// whole or not at all.
+fn write_whole(path: &Path, parts: &[&[u8]], place: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
+        make_folder(folder)?;
     }
     let unfinished =
         path.with_extension(format!("{}-{}.new", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
@@ -161,12 +183,12 @@ fn write_whole(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
         }
         file.sync_all()
     });
-    let renamed = written.and_then(|()| fs::rename(&unfinished, path));
-    if renamed.is_err() {
+    let placed = written.and_then(|()| place(&unfinished));
+    if placed.is_err() {
         // The error that counts is the one above.
         let _ = fs::remove_file(&unfinished);
     }
-    renamed
+    placed
 }
 
 fn io_error(what: &str, path: &Path, error: &io::Error) -> ComponentError {
@@ -260,5 +282,37 @@ mod tests {
         fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
         let error = Cache::new(folder.path().to_owned()).load(&engine, "d").err().unwrap();
         assert_eq!(error.kind(), ComponentErrorKind::InvalidCache);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_key_that_others_may_have_put_there_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = folder.path().join("key");
+        let first = user_key(&key).unwrap();
+        assert_eq!(user_key(&key).unwrap(), first);
+        // A private file of this user's whose first bytes anybody can guess.
+        let private = folder.path().join("id_ed25519");
+        fs::rename(&key, &private).unwrap();
+        fs::write(&private, [b'-'; CODE_LENGTH]).unwrap();
+        std::os::unix::fs::symlink(&private, &key).unwrap();
+        assert_ne!(user_key(&key).unwrap(), [b'-'; CODE_LENGTH]);
+        fs::write(&private, [b'-'; 400]).unwrap();
+        fs::remove_file(&key).unwrap();
+        fs::hard_link(&private, &key).unwrap();
+        assert_ne!(user_key(&key).unwrap(), [b'-'; CODE_LENGTH]);
+        assert_eq!(fs::read(&private).unwrap(), [b'-'; 400]);
+    }
+
+    #[test]
+    fn processes_that_make_a_key_at_once_use_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = folder.path().join("key");
+        let keys: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| user_key(&key).unwrap())).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(keys, [keys[0]; 8]);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }
