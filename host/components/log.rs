@@ -48,6 +48,13 @@ impl MessageLog {
         self.lock().truncate(len);
     }
 
+    /// Takes out all but the first `len`.
+    pub fn split_off(&self, len: usize) -> Vec<Message> {
+        let mut log = self.lock();
+        let len = len.min(log.len());
+        log.split_off(len)
+    }
+
     /// Puts others in their place.
     pub fn replace(&self, messages: Vec<Message>) {
         *self.lock() = messages;

@@ -16,7 +16,7 @@ use super::error::{Error, ErrorKind, Result};
 use super::report::Tally;
 use super::sampler::Sampler;
 use super::saved_chat::SavedChat;
-use super::turn::{Running, Turn};
+use super::turn::{Permit, Running, TakenOut, Turn};
 
 /// A conversation with a model, made by [`Model::chat`](crate::Model::chat).
 ///
@@ -26,6 +26,7 @@ pub struct Chat {
     runtime: Handle,
     server: Arc<ChatServer>,
     log: MessageLog,
+    taken_out: TakenOut,
     running: Running,
     state: Mutex<State>,
 }
@@ -52,7 +53,8 @@ impl Chat {
         let config = chat_config(&template_options);
         let session = ChatSession::start(&runtime, component.clone(), config, log.clone(), server.clone());
         let state = State { session: Arc::new(session), component, sampler, template_options, before: 0 };
-        Self { runtime, server, log, running: Running::default(), state: Mutex::new(state) }
+        let taken_out = TakenOut::none(log.clone());
+        Self { runtime, server, log, taken_out, running: Running::default(), state: Mutex::new(state) }
     }
 
     /// Says something, and begins the answer. Both are part of the conversation unless the turn fails.
@@ -69,29 +71,32 @@ impl Chat {
     /// As [`Chat::send`].
     pub async fn send_messages(&self, messages: Vec<Message>) -> Result<Turn> {
         self.settled().await?;
-        self.turn(messages)
+        let permit = self.running.begin()?;
+        Ok(self.turn(permit, messages))
     }
 
-    /// Answers the user's last message anew.
+    /// Answers the user's last message anew. The answer before is gone once the new one is complete; it stays where
+    /// that fails or is dropped.
     ///
     /// # Errors
     /// As [`Chat::send`]; [`ErrorKind::InvalidInput`] where the user has said nothing yet.
     pub async fn retry(&self) -> Result<Turn> {
         self.settled().await?;
+        let mut permit = self.running.begin()?;
         let messages = self.log.messages();
         let Some(last) = messages.iter().rposition(|message| message.role == "user") else {
+            permit.end();
             return Err(Error::new(ErrorKind::InvalidInput, "there is no message of the user's to answer again"));
         };
-        self.log.truncate(last + 1);
-        self.turn(Vec::new())
+        self.taken_out.set(self.log.split_off(last + 1));
+        Ok(self.turn(permit, Vec::new()))
     }
 
-    fn turn(&self, messages: Vec<Message>) -> Result<Turn> {
-        let permit = self.running.begin()?;
+    fn turn(&self, permit: Permit, messages: Vec<Message>) -> Turn {
         self.server.begin(Tally::start(self.server.settings().logprobs.is_some()));
         let mut state = self.state();
         state.before = self.log.len();
-        Ok(Turn::new(state.session.send(messages), Arc::clone(&self.server), permit))
+        Turn::new(state.session.send(messages), Arc::clone(&self.server), self.taken_out.clone(), permit)
     }
 
     /// Makes sure that no turn runs, and that of one that was dropped nothing is left.
@@ -104,6 +109,7 @@ impl Chat {
         let _ = session.save().await;
         // The turn may have come to its end before it was dropped, its last events unread.
         self.log.truncate(self.state().before);
+        self.taken_out.put_back();
         self.running.settle();
         Ok(())
     }
@@ -203,15 +209,17 @@ impl Chat {
     }
 
     /// Chooses tokens with another sampler from the next generation on. The parameters stay where the new one knows
-    /// them, else they are dropped.
+    /// them all; else all of them are dropped, and given back.
     ///
     /// # Errors
     /// `NotFound`, `InvalidComponent`; then the old one stays.
-    pub async fn swap_sampler(&self, sampler: impl Into<Sampler>) -> Result<()> {
-        let sampler = sampler.into();
-        match self.use_sampler(sampler.clone(), self.server.settings().sampler_params).await {
-            Err(error) if error.kind() == ErrorKind::InvalidInput => self.use_sampler(sampler, Map::new()).await,
-            used => used,
+    pub async fn swap_sampler(&self, sampler: impl Into<Sampler>) -> Result<Map<String, Value>> {
+        let (sampler, params) = (sampler.into(), self.server.settings().sampler_params);
+        match self.use_sampler(sampler.clone(), params.clone()).await {
+            Err(error) if error.kind() == ErrorKind::InvalidInput => {
+                self.use_sampler(sampler, Map::new()).await.map(|()| params)
+            }
+            used => used.map(|()| Map::new()),
         }
     }
 

@@ -1,9 +1,10 @@
 //! Answers of a chat, one at a time.
 
-use std::sync::Arc;
+use std::mem;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use wasmlx_components::{ChatEvent, FinishReason as ComponentFinishReason};
+use wasmlx_components::{ChatEvent, FinishReason as ComponentFinishReason, Message, MessageLog};
 
 use super::cancel::Canceller;
 use super::chat_server::ChatServer;
@@ -15,12 +16,18 @@ use super::report::FinishReason;
 pub struct Turn {
     turn: wasmlx_components::Turn,
     server: Arc<ChatServer>,
+    taken_out: TakenOut,
     permit: Permit,
 }
 
 impl Turn {
-    pub(crate) fn new(turn: wasmlx_components::Turn, server: Arc<ChatServer>, permit: Permit) -> Self {
-        Self { turn, server, permit }
+    pub(crate) fn new(
+        turn: wasmlx_components::Turn,
+        server: Arc<ChatServer>,
+        taken_out: TakenOut,
+        permit: Permit,
+    ) -> Self {
+        Self { turn, server, taken_out, permit }
     }
 
     /// The next event, waiting for it; none after [`Event::Finished`] or an error.
@@ -31,6 +38,7 @@ impl Turn {
             let event = match self.turn.next().await? {
                 Ok(event) => event,
                 Err(error) => {
+                    self.taken_out.put_back();
                     self.permit.end();
                     return Some(Err(error.into()));
                 }
@@ -43,6 +51,7 @@ impl Turn {
                 // The report has it, counted by the host.
                 ChatEvent::Usage(_) => continue,
                 ChatEvent::Done(reason) => {
+                    self.taken_out.set(Vec::new());
                     self.permit.end();
                     match self.server.end() {
                         Some(tally) => Event::Finished(tally.report(reason.into())),
@@ -72,6 +81,34 @@ impl From<ComponentFinishReason> for FinishReason {
             ComponentFinishReason::ToolCalls => Self::ToolCalls,
             ComponentFinishReason::Cancelled => Self::Cancelled,
         }
+    }
+}
+
+/// The messages that a retry took out of the log, for as long as it has not ended well. Clones are about the same chat.
+#[derive(Debug, Clone)]
+pub(crate) struct TakenOut {
+    log: MessageLog,
+    messages: Arc<Mutex<Vec<Message>>>,
+}
+
+impl TakenOut {
+    /// None, of this log.
+    pub(crate) fn none(log: MessageLog) -> Self {
+        Self { log, messages: Arc::default() }
+    }
+
+    pub(crate) fn set(&self, messages: Vec<Message>) {
+        *self.lock() = messages;
+    }
+
+    /// The log has them again.
+    pub(crate) fn put_back(&self) {
+        self.log.extend(mem::take(&mut *self.lock()));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Message>> {
+        // Each use leaves a whole list behind, even where it panics.
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -125,7 +162,7 @@ pub(crate) struct Permit {
 
 impl Permit {
     /// The turn has come to its end; from here on the place may be another's.
-    fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         self.ended = true;
         self.running.0.store(IDLE, Ordering::Release);
     }

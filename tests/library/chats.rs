@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use wasmlx::backend::fake::Gate;
-use wasmlx::{Event, FinishReason, Message, SavedChat, Tool};
+use wasmlx::{ErrorKind, Event, FinishReason, Message, SavedChat, Tool};
 
 use crate::support::{Folders, Notes, answers, told};
 
@@ -164,4 +164,37 @@ async fn settings_change_between_turns() {
     assert!(chat.set_sampler_param("topk", 3).await.is_err());
     assert_eq!(chat.settings()["sampler_params"], json!({"top_k": 3}));
     assert_eq!(told(chat.send("Hi").await.unwrap()).await.unwrap().content, "Hello there.");
+}
+
+/// Only an answer that is complete takes the place of the one before.
+#[tokio::test]
+async fn a_retry_that_fails_or_is_dropped_keeps_the_old_answer() {
+    let folders = Folders::new();
+    let model = folders.host(answers(&[("Hi", "Hello.")])).load(&folders.model()).await.unwrap();
+    let chat = model.chat().build().await.unwrap();
+    assert_eq!(chat.retry().await.map(drop).unwrap_err().kind(), ErrorKind::InvalidInput);
+    told(chat.send("Hi").await.unwrap()).await.unwrap();
+    let said = chat.messages();
+    let mut turn = chat.retry().await.unwrap();
+    assert_eq!(chat.retry().await.map(drop).unwrap_err().kind(), ErrorKind::Busy);
+    turn.next().await.unwrap().unwrap();
+    drop(turn);
+    assert_eq!(chat.save().await.unwrap().messages, said);
+    told(chat.retry().await.unwrap()).await.unwrap();
+    assert_eq!(chat.messages(), said, "one answer, not two");
+    model.unload().await.unwrap();
+    let failed = told(chat.retry().await.unwrap()).await.map(drop);
+    assert_eq!(failed.unwrap_err().kind(), ErrorKind::Unloaded);
+    assert_eq!(chat.messages(), said);
+}
+
+#[tokio::test]
+async fn a_sampler_that_does_not_know_the_parameters_drops_them_and_says_which() {
+    let folders = Folders::new();
+    let model = folders.host(answers(&[("Hi", "Hello.")])).load(&folders.model()).await.unwrap();
+    let chat = model.chat().sampler_param("top_k", 3).sampler_param("xtc_probability", 0.5).build().await.unwrap();
+    assert!(chat.swap_sampler("classic").await.unwrap().is_empty());
+    let dropped = chat.swap_sampler("mirostat").await.unwrap();
+    assert_eq!(Value::Object(dropped), json!({"top_k": 3, "xtc_probability": 0.5}));
+    assert_eq!(chat.settings()["sampler_params"], json!({}));
 }
