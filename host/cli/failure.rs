@@ -54,6 +54,7 @@ impl From<wasmlx::Error> for Failure {
     }
 }
 
+/// Of writing to stdout; whoever does anything else with a file says what it was.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.kind() {

@@ -15,6 +15,7 @@ use clap::{ArgAction, Parser, ValueEnum};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use wasmlx::ErrorKind;
 
 use commands::Command;
 use failure::Failure;
@@ -79,7 +80,8 @@ fn start(arguments: Arguments) -> failure::Result {
         Colour::Never => anstream::ColorChoice::Never.write_global(),
     }
     start_logging(&arguments.global)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+    let runtime = runtime.map_err(|error| Failure::new(ErrorKind::Io, format_args!("cannot start: {error}")))?;
     let result = runtime.block_on(arguments.command.run(&arguments.global));
     // What is still under way (a load that was broken off) ends with the process.
     runtime.shutdown_background();

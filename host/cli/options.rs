@@ -1,10 +1,14 @@
 //! Options that several commands share: which model, which components, how to sample.
 
+use std::ops::RangeInclusive;
+
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 use wasmlx::{ChatBuilder, Device, Dtype};
 
-use crate::failure::{Failure, Result};
+/// The heading of what a command says of its answer. A heading that is set for a flattened group goes on behind it, so
+/// each option that follows one names its own.
+pub(crate) const ANSWER: &str = "Answer";
 
 /// Which model, and where it runs.
 #[derive(Debug, Clone, Args)]
@@ -64,19 +68,19 @@ impl From<DeviceName> for Device {
 )]
 pub(crate) struct SamplingOptions {
     /// 0 takes the best token each time; higher is more varied
-    #[arg(long, value_name = "T")]
-    pub(crate) temperature: Option<f32>,
+    #[arg(long, value_name = "T", allow_negative_numbers = true, value_parser = at_least_0)]
+    pub(crate) temperature: Option<f64>,
     /// Keep the fewest tokens whose probabilities add up to more than P
-    #[arg(long, value_name = "P")]
-    pub(crate) top_p: Option<f32>,
+    #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = from_0_to_1)]
+    pub(crate) top_p: Option<f64>,
     /// Keep the K best tokens; 0 keeps all
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", allow_negative_numbers = true)]
     pub(crate) top_k: Option<u32>,
     /// Keep tokens at least P times as likely as the best
-    #[arg(long, value_name = "P")]
-    pub(crate) min_p: Option<f32>,
+    #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = from_0_to_1)]
+    pub(crate) min_p: Option<f64>,
     /// The same seed gives the same answer
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) seed: Option<u64>,
     /// More parameters for the sampling policy, a JSON object
     #[arg(long, value_name = "JSON", value_parser = json_object)]
@@ -86,22 +90,28 @@ pub(crate) struct SamplingOptions {
 impl SamplingOptions {
     /// The parameters that the user gave, by the names that policies know. Those of `--sampler-params` lose to the
     /// options of their own.
-    pub(crate) fn parameters(&self) -> Result<Map<String, Value>> {
+    pub(crate) fn parameters(&self) -> Map<String, Value> {
         let mut parameters = self.sampler_params.clone().unwrap_or_default();
         let floats = [("temperature", self.temperature), ("top_p", self.top_p), ("min_p", self.min_p)];
-        for (name, value) in floats {
-            let Some(value) = value else { continue };
-            // Through the shortest decimal that means the same float32, so that 0.7 stays 0.7.
-            let number = value.to_string().parse::<f64>().ok().and_then(serde_json::Number::from_f64);
-            let number =
-                number.ok_or_else(|| Failure::Usage(format!("--{}: {value} is no number", name.replace('_', "-"))))?;
-            parameters.insert(name.to_owned(), Value::Number(number));
-        }
-        if let Some(top_k) = self.top_k {
-            parameters.insert("top_k".to_owned(), top_k.into());
-        }
-        Ok(parameters)
+        let given = floats.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into())));
+        parameters.extend(given);
+        parameters.extend(self.top_k.map(|count| ("top_k".to_owned(), count.into())));
+        parameters
     }
+}
+
+/// A temperature. Policies compute in float32.
+fn at_least_0(text: &str) -> std::result::Result<f64, String> {
+    number_in(text, 0.0..=f32::MAX.into(), "a number of at least 0")
+}
+
+/// A probability.
+fn from_0_to_1(text: &str) -> std::result::Result<f64, String> {
+    number_in(text, 0.0..=1.0, "a number from 0 to 1")
+}
+
+fn number_in(text: &str, range: RangeInclusive<f64>, wanted: &str) -> std::result::Result<f64, String> {
+    text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| format!("{wanted} is needed"))
 }
 
 /// Which components do the work.
@@ -156,14 +166,19 @@ mod tests {
             sampler_params: Some(json_object(r#"{"temperature": 2, "tau": 5}"#).unwrap()),
             ..SamplingOptions::default()
         };
-        let parameters = Value::Object(options.parameters().unwrap());
+        let parameters = Value::Object(options.parameters());
         assert_eq!(parameters, serde_json::json!({"temperature": 0.7, "tau": 5, "top_k": 30}));
     }
 
     #[test]
-    fn what_is_no_number_is_refused() {
-        let options = SamplingOptions { temperature: Some(f32::NAN), ..SamplingOptions::default() };
-        assert!(matches!(options.parameters(), Err(Failure::Usage(_))));
+    fn numbers_are_in_their_range() {
+        assert_eq!((at_least_0("0"), at_least_0("1.5"), from_0_to_1("1")), (Ok(0.0), Ok(1.5), Ok(1.0)));
+        for text in ["-1", "nan", "inf", "1e300", "warm", ""] {
+            assert!(at_least_0(text).is_err(), "{text}");
+        }
+        for text in ["-0.1", "1.1", "NaN"] {
+            assert!(from_0_to_1(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal as _, Write};
 
-use anstream::AutoStream;
+use anstream::{AutoStream, ColorChoice};
 use anstyle::Style;
 use serde_json::Value;
 
@@ -13,15 +13,18 @@ pub(crate) const DIM: Style = Style::new().dimmed();
 /// Text to look at first.
 pub(crate) const BOLD: Style = Style::new().bold();
 
-/// The one way to stdout: buffered until a flush, colours dropped where nobody sees them, a reader that went away
-/// told as [`Failure::ReaderGone`](crate::failure::Failure::ReaderGone).
+/// The one way to stdout: buffered until a flush, a reader that went away told as
+/// [`Failure::ReaderGone`](crate::failure::Failure::ReaderGone). Texts are data and pass as they are, control bytes
+/// included; styles are left out where nobody sees them.
 pub(crate) struct Output {
-    stdout: AutoStream<io::StdoutLock<'static>>,
+    stdout: io::StdoutLock<'static>,
+    styles: bool,
 }
 
 impl Output {
     pub(crate) fn new() -> Self {
-        Self { stdout: AutoStream::auto(io::stdout().lock()) }
+        let stdout = io::stdout();
+        Self { styles: AutoStream::choice(&stdout) != ColorChoice::Never, stdout: stdout.lock() }
     }
 
     /// Writes a text as it is.
@@ -31,6 +34,7 @@ impl Output {
 
     /// Writes a text in a style.
     pub(crate) fn styled(&mut self, style: Style, text: &str) -> Result {
+        let style = if self.styles { style } else { Style::new() };
         Ok(write!(self.stdout, "{style}{text}{style:#}")?)
     }
 

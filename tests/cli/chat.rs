@@ -124,8 +124,9 @@ fn a_conversation_is_saved_and_gone_on_with() {
 #[test]
 fn a_line_that_fails_does_not_end_the_chat() {
     let lines = format!("/swap template nothing\n/load /nowhere/at/all\n/nonsense\n/set max_tokens many\n{JAPAN}\n");
-    let ran = run_with_input(&["chat", "--temperature", "0"], &lines).ok();
-    assert!(ran.stdout.contains(TOKYO), "{}", ran.stdout);
+    // It goes on, and its exit code says that not all went well.
+    let ran = run_with_input(&["chat", "--temperature", "0"], &lines).failed(1);
+    assert_eq!(ran.stdout, format!("{TOKYO}\n"));
     for told in ["nothing", "/nowhere/at/all", "no command /nonsense", "max_tokens is a whole number"] {
         assert!(ran.stderr.contains(told), "{told} in {}", ran.stderr);
     }
@@ -141,4 +142,58 @@ fn components_are_swapped_while_it_runs() {
     for answer in &answers {
         assert_eq!(answer["text"], TOKYO);
     }
+}
+
+/// With --json, and where stdout goes elsewhere, nothing but answers goes there.
+#[test]
+fn what_is_typed_leaves_no_trace_on_a_stdout_that_is_no_terminal() {
+    let home = tempfile::tempdir().unwrap();
+    let answers = home.path().join("answers");
+    let script = r#"exec "$0" chat --temperature 0 "$@" > "$ANSWERS""#;
+    for json in [false, true] {
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", script, env!("CARGO_BIN_EXE_wasmlx")]).args(json.then_some("--json"));
+        command.env("WASMLX_HOME", home.path()).env("ANSWERS", &answers).env("TERM", "xterm");
+        let mut session = spawn_command(command, Some(PATIENCE)).expect("the program starts");
+        prompt(&mut session);
+        session.send_line(JAPAN).unwrap();
+        prompt(&mut session);
+        session.send_control('d').unwrap();
+        session.exp_eof().unwrap();
+        let written = std::fs::read_to_string(&answers).unwrap();
+        let text = if json { text_of(&written) } else { written.trim_end().to_owned() };
+        assert_eq!(text, TOKYO, "{written:?}");
+    }
+    assert!(!home.path().join("chat-history.txt").exists(), "the history is the editor's");
+}
+
+fn text_of(object: &str) -> String {
+    let answer: serde_json::Value = serde_json::from_str(object).expect("one object");
+    answer["text"].as_str().expect("a text").to_owned()
+}
+
+#[test]
+fn a_dumb_terminal_gets_no_escape_codes() {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = wasmlx(&["chat", "--temperature", "0"]);
+    command.env("WASMLX_HOME", home.path()).env("TERM", "dumb").stdin(std::process::Stdio::inherit());
+    let mut session = spawn_command(command, Some(PATIENCE)).expect("the program starts");
+    let mut seen = session.exp_string("> ").unwrap();
+    session.send_line(JAPAN).unwrap();
+    seen += &session.exp_string(TOKYO).unwrap();
+    seen += &session.exp_string("> ").unwrap();
+    session.send_control('d').unwrap();
+    seen += &session.exp_eof().unwrap();
+    assert!(!seen.contains('\x1b'), "{seen:?}");
+}
+
+#[test]
+fn lines_of_a_pipe_are_not_remembered() {
+    let home = tempfile::tempdir().unwrap();
+    let input = home.path().join("input");
+    std::fs::write(&input, "/help\n").unwrap();
+    let mut command = wasmlx(&["chat"]);
+    command.env("WASMLX_HOME", home.path()).stdin(std::fs::File::open(&input).unwrap());
+    assert!(command.output().unwrap().status.success());
+    assert!(!home.path().join("chat-history.txt").exists());
 }

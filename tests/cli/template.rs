@@ -97,3 +97,13 @@ fn real_chat_templates_render_as_in_transformers() {
     assert!(passed + failed > 2000, "{passed} passed, {failed} failed");
     assert!(failed * 100 <= passed + failed, "{passed} passed, {failed} failed: {:#}", result["failures"]);
 }
+
+/// What a template writes is data: a pipe gets each byte of it.
+#[test]
+fn control_bytes_pass_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("conversation.json");
+    fs::write(&file, r#"{"messages": [{"role": "user", "content": "\u001b[1mbold\u001b[0m\u0007\r\n"}]}"#).unwrap();
+    let ran = run(&["template", "render", "-t", "chatml", "--conversation", file.to_str().unwrap()]).ok();
+    assert!(ran.stdout.contains("user\n\x1b[1mbold\x1b[0m\x07\r\n"), "{:?}", ran.stdout);
+}

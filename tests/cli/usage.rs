@@ -6,11 +6,16 @@ use crate::support::{home, run, run_with_input, wasmlx};
 
 #[test]
 fn wrong_use_exits_with_2() {
-    let wrong: [&[&str]; 10] = [
+    let wrong: [&[&str]; 15] = [
         &[],
         &["frobnicate"],
         &["run", "--no-such-option", "x"],
         &["run", "--temperature", "warm", "x"],
+        &["run", "--temperature", "-1", "x"],
+        &["run", "--temperature=nan", "x"],
+        &["run", "--top-p", "1.5", "x"],
+        &["chat", "--min-p", "-0.1"],
+        &["run", "--max-tokens", "-1", "x"],
         &["run", "--sampler-params", "[1]", "x"],
         &["run", "--prompt-tokens", "1,2", "and a prompt"],
         &["run", "--prompt-tokens", "1,x"],
@@ -39,6 +44,29 @@ fn help_and_version_go_to_stdout() {
     for option in ["--system", "--max-tokens", "--temperature", "--top-p", "--top-k", "--min-p", "--seed", "--stop"] {
         assert!(help.stdout.contains(option), "{option}");
     }
+}
+
+#[test]
+fn help_groups_options_by_what_they_are_about() {
+    let help = run(&["help", "run"]).ok().stdout;
+    let group = |heading: &str| {
+        let mut lines = help.lines().skip_while(|line| !line.starts_with(heading));
+        lines.next();
+        let lines = lines.take_while(|line| !line.is_empty());
+        lines.filter_map(|line| line.split_whitespace().find(|word| word.starts_with("--"))).collect::<Vec<_>>()
+    };
+    assert_eq!(group("Model:"), ["--model", "--dtype", "--device"]);
+    assert_eq!(
+        group("Answer:"),
+        ["--system", "--max-tokens", "--stop", "--raw", "--prompt-tokens", "--ignore-eos", "--logprobs"]
+    );
+    assert_eq!(group("Components"), ["--template", "--sampler", "--chat"]);
+}
+
+#[test]
+fn a_number_out_of_range_is_told_with_the_range() {
+    let ran = run(&["run", "--temperature", "-1", "x"]).failed(2);
+    assert!(ran.stderr.contains("a number of at least 0"), "{}", ran.stderr);
 }
 
 #[test]

@@ -17,33 +17,35 @@ use crate::options::{ModelOptions, json_object};
 use crate::output::{self, Output};
 use crate::statistics::MedianInterval;
 
+const MEASUREMENT: &str = "Measurement";
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     model: ModelOptions,
     /// Tokens of the prompt
-    #[arg(short = 'p', long, value_name = "N", default_value_t = 512, value_parser = at_least_one)]
+    #[arg(short = 'p', long, help_heading = MEASUREMENT, value_name = "N", default_value_t = 512, value_parser = at_least_one)]
     prompt_tokens: usize,
     /// Tokens to generate
-    #[arg(short = 'g', long, value_name = "N", default_value_t = 256, value_parser = at_least_one)]
+    #[arg(short = 'g', long, help_heading = MEASUREMENT, value_name = "N", default_value_t = 256, value_parser = at_least_one)]
     generation_tokens: usize,
     /// Requests at once, each with a prompt of its own
-    #[arg(short = 'c', long, value_name = "N", default_value_t = 1, value_parser = at_least_one)]
+    #[arg(short = 'c', long, help_heading = MEASUREMENT, value_name = "N", default_value_t = 1, value_parser = at_least_one)]
     concurrency: usize,
     /// Measured runs, after one that warms up
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 5, value_parser = at_least_one)]
+    #[arg(short = 'n', long, help_heading = MEASUREMENT, value_name = "N", default_value_t = 5, value_parser = at_least_one)]
     trials: usize,
     /// Who chooses the tokens: native (the host's own chain), plan (default-policy, a chain that the host runs),
     /// step (classic, called each token), read (mirostat, which reads from the device each token), or a component.
     /// Several, with commas between, are run by turns and compared pair by pair with the first
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "plan")]
+    #[arg(long, help_heading = MEASUREMENT, value_name = "NAMES", value_delimiter = ',', default_value = "plan")]
     sampler: Vec<String>,
     /// Parameters of every sampler; left out, the best token where only `plan` is measured, else for native, plan and
     /// step repetition penalty 1.1, min-p 0.05, temperature 0.7, and for others their own defaults
-    #[arg(long, value_name = "JSON", value_parser = json_object)]
+    #[arg(long, help_heading = MEASUREMENT, value_name = "JSON", value_parser = json_object)]
     sampler_params: Option<Map<String, Value>>,
     /// Of the prompts and of the sampling
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, help_heading = MEASUREMENT, value_name = "N", default_value_t = 0)]
     seed: u64,
 }
 

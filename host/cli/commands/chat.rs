@@ -1,21 +1,22 @@
 //! `wasmlx chat`: a conversation in the terminal.
 
 mod editor;
+mod input;
 mod slash;
 
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _};
 use std::path::Path;
 
 use serde_json::Value;
-use wasmlx::{Chat, ErrorKind, Model, SavedChat, Turn};
+use wasmlx::{Chat, ErrorKind, Model, Sampler, SavedChat, Turn};
 
-use self::editor::{Input, LineEditor};
+use self::input::{Input, Lines};
 use self::slash::{COMMANDS, Line, Slot};
 use super::run::{self, Loaded, Printer};
 use crate::GlobalOptions;
 use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
-use crate::options::{ComponentOptions, ModelOptions, SamplingOptions};
+use crate::options::{ANSWER, ComponentOptions, ModelOptions, SamplingOptions};
 use crate::output;
 
 #[derive(Debug, clap::Args)]
@@ -23,13 +24,13 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     model: ModelOptions,
     /// A system prompt; none is added otherwise
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", help_heading = ANSWER)]
     system: Option<String>,
     /// The most tokens of one answer
-    #[arg(long, value_name = "N", default_value_t = 512)]
+    #[arg(long, value_name = "N", default_value_t = 512, allow_negative_numbers = true, help_heading = ANSWER)]
     max_tokens: usize,
     /// End answers at this string; may be given more than once
-    #[arg(long, value_name = "STRING")]
+    #[arg(long, value_name = "STRING", help_heading = ANSWER)]
     stop: Vec<String>,
     #[command(flatten)]
     sampling: SamplingOptions,
@@ -38,7 +39,9 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments, global: &GlobalOptions) -> Result {
-    let interactive = std::io::stdin().is_terminal();
+    let typed = io::stdin().is_terminal();
+    // The editor writes to stdout, and moves the cursor there.
+    let interactive = typed && io::stdout().is_terminal() && !global.json && !is_dumb_terminal();
     let interrupt = Interrupt::listen();
     run::with_model(&arguments.model, global, &interrupt, async |loaded| {
         let model = &loaded.model;
@@ -53,10 +56,21 @@ pub(crate) async fn run(arguments: Arguments, global: &GlobalOptions) -> Result 
                 model.device()
             ));
         }
-        let screen = Screen { loaded, interrupt: &interrupt, quiet: global.quiet, json: global.json };
-        Session { chat, screen }.talk().await
+        let screen = Screen { loaded, interrupt: &interrupt, global };
+        let lines = match interactive {
+            true => Lines::edited(loaded.host.home().join("chat-history.txt"))?,
+            false => Lines::Plain { prompted: typed && !global.quiet },
+        };
+        let all_well = Session { chat, screen }.talk(lines).await?;
+        // Who types has seen what failed; a script has only the exit code.
+        if all_well || typed { Ok(()) } else { Err(Failure::Reported) }
     })
     .await
+}
+
+/// One that cannot move its cursor, as Emacs' shell says of itself.
+fn is_dumb_terminal() -> bool {
+    std::env::var_os("TERM").is_some_and(|name| name == "dumb")
 }
 
 async fn build(arguments: &Arguments, model: &Model) -> Result<Chat> {
@@ -64,7 +78,7 @@ async fn build(arguments: &Arguments, model: &Model) -> Result<Chat> {
         .chat()
         .max_tokens(arguments.max_tokens)
         .stops(arguments.stop.clone())
-        .sampler_params(arguments.sampling.parameters()?);
+        .sampler_params(arguments.sampling.parameters());
     if let Some(system) = &arguments.system {
         builder = builder.system(system);
     }
@@ -81,22 +95,24 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    async fn talk(mut self) -> Result {
-        let mut editor = LineEditor::open(self.screen.loaded.host.home().join("chat-history.txt"))?;
+    /// Obeys line after line; whether all went well.
+    async fn talk(mut self, mut lines: Lines) -> Result<bool> {
+        let mut all_well = true;
         loop {
-            let (again, input) = editor.read().await?;
-            editor = again;
+            let (again, input) = lines.read().await?;
+            lines = again;
             let line = match input {
                 Input::Line(line) if line.trim().is_empty() => continue,
                 Input::Line(line) => Line::parse(&line).map_err(Failure::Usage),
                 Input::Interrupted => continue,
-                Input::End => return Ok(()),
+                Input::End => return Ok(all_well),
             };
             let outcome = match line {
-                Ok(Line::Quit) => return Ok(()),
+                Ok(Line::Quit) => return Ok(all_well),
                 Ok(line) => self.obey(line).await,
                 Err(failure) => Err(failure),
             };
+            all_well &= outcome.is_ok();
             match outcome {
                 Ok(()) => {}
                 // The reader of the output is gone, so there is nobody to talk to.
@@ -126,7 +142,10 @@ impl Session<'_> {
                 Ok(())
             }
             Line::System(text) => Ok(self.chat.set_system(text).await?),
-            Line::Swap(slot, component) => self.swap(slot, &component).await,
+            Line::Swap(Slot::Template, component) => Ok(self.chat.swap_template(component).await?),
+            Line::Swap(Slot::Sampler, component) => self.swap_sampler(component.into()).await,
+            Line::Swap(Slot::Chat, component) => Ok(self.chat.swap_chat(component).await?),
+            Line::DefaultSampler => self.swap_sampler(Sampler::Default).await,
             Line::Set(None) => {
                 output::note(format_args!("{:#}", self.chat.settings()));
                 Ok(())
@@ -139,11 +158,11 @@ impl Session<'_> {
         }
     }
 
-    async fn swap(&mut self, slot: Slot, component: &str) -> Result {
-        match slot {
-            Slot::Template => self.chat.swap_template(component).await?,
-            Slot::Sampler => self.chat.swap_sampler(component).await?,
-            Slot::Chat => self.chat.swap_chat(component).await?,
+    async fn swap_sampler(&mut self, sampler: Sampler) -> Result {
+        let dropped = self.chat.swap_sampler(sampler).await?;
+        if !dropped.is_empty() {
+            let dropped = Value::Object(dropped);
+            output::note(format_args!("note: it does not take what was set, which is dropped: {dropped}"));
         }
         Ok(())
     }
@@ -164,7 +183,7 @@ impl Session<'_> {
         let saved = self.chat.save().await?;
         std::fs::write(path, saved.to_json())
             .map_err(|error| Failure::new(ErrorKind::Io, format_args!("cannot write {}: {error}", path.display())))?;
-        if !self.screen.quiet {
+        if !self.screen.global.quiet {
             output::aside(format_args!("{} messages saved to {}", self.chat.messages().len(), path.display()));
         }
         Ok(())
@@ -174,7 +193,7 @@ impl Session<'_> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| Failure::new(ErrorKind::Io, format_args!("cannot read {}: {error}", path.display())))?;
         self.chat.load(&SavedChat::from_json(&text)?).await?;
-        if !self.screen.quiet {
+        if !self.screen.global.quiet {
             output::aside(format_args!("{} messages loaded", self.chat.messages().len()));
         }
         Ok(())
@@ -185,14 +204,13 @@ impl Session<'_> {
 struct Screen<'a> {
     loaded: &'a Loaded,
     interrupt: &'a Interrupt,
-    quiet: bool,
-    json: bool,
+    global: &'a GlobalOptions,
 }
 
 impl Screen<'_> {
     /// Shows an answer as it comes. Ctrl-C stops it; what was said so far stays in the conversation.
     async fn show(&self, mut turn: Turn) -> Result {
-        let mut printer = Printer::new(self.json);
+        let mut printer = Printer::new(self.global);
         let canceller = turn.canceller();
         let guard = self.interrupt.guard(move || canceller.cancel());
         let report = loop {
@@ -204,9 +222,9 @@ impl Screen<'_> {
         };
         drop(guard);
         printer.finish()?;
-        if self.json {
+        if self.global.json {
             printer.json(&report, self.loaded).await?;
-        } else if !self.quiet {
+        } else if !self.global.quiet {
             output::aside(run::summary(&report));
         }
         Ok(())

@@ -4,12 +4,12 @@ use std::io::{IsTerminal as _, Read as _};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use wasmlx::{CancelToken, ErrorKind, Event, FinishReason, Host, LoadOptions, Model, Prompt, Report};
+use wasmlx::{CancelToken, ErrorKind, Event, FinishReason, Host, LoadOptions, Model, Prompt, Report, ToolCall};
 
 use crate::GlobalOptions;
 use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
-use crate::options::{ComponentOptions, ModelOptions, SamplingOptions};
+use crate::options::{ANSWER, ComponentOptions, ModelOptions, SamplingOptions};
 use crate::output::{self, Output, ProgressLine};
 
 #[derive(Debug, clap::Args)]
@@ -19,29 +19,29 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     model: ModelOptions,
     /// A system prompt; none is added otherwise
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", help_heading = ANSWER)]
     system: Option<String>,
     /// The most tokens to generate
-    #[arg(long, value_name = "N", default_value_t = 512)]
+    #[arg(long, value_name = "N", default_value_t = 512, allow_negative_numbers = true, help_heading = ANSWER)]
     max_tokens: usize,
     /// End the answer at this string; may be given more than once
-    #[arg(long, value_name = "STRING")]
+    #[arg(long, value_name = "STRING", help_heading = ANSWER)]
     stop: Vec<String>,
     #[command(flatten)]
     sampling: SamplingOptions,
     #[command(flatten)]
     components: ComponentOptions,
     /// Go on with the prompt as it stands: no chat template, markers in it become the tokens they name
-    #[arg(long, conflicts_with_all = ["system", "template", "chat"])]
+    #[arg(long, help_heading = ANSWER, conflicts_with_all = ["system", "template", "chat"])]
     raw: bool,
     /// Go on with these token ids, 1,2,3; needs no tokenizer
-    #[arg(long, value_name = "IDS", value_delimiter = ',', conflicts_with_all = ["prompt", "raw", "system", "template", "chat"])]
+    #[arg(long, value_name = "IDS", value_delimiter = ',', help_heading = ANSWER, conflicts_with_all = ["prompt", "raw", "system", "template", "chat"])]
     prompt_tokens: Option<Vec<u32>>,
     /// Go on past the tokens that end an answer
-    #[arg(long)]
+    #[arg(long, help_heading = ANSWER)]
     ignore_eos: bool,
     /// With --json: the log-probabilities of each token and of the K best in its place
-    #[arg(long, value_name = "K", requires = "json", value_parser = clap::value_parser!(u32).range(0..=100))]
+    #[arg(long, value_name = "K", requires = "json", help_heading = ANSWER, value_parser = clap::value_parser!(u32).range(0..=100))]
     logprobs: Option<u32>,
 }
 
@@ -53,7 +53,7 @@ pub(crate) async fn run(arguments: Arguments, global: &GlobalOptions) -> Result 
         None => Prompt::Text(prompt_text(arguments.prompt.clone())?),
     };
     with_model(&arguments.model, global, &interrupt, async |loaded| {
-        let mut printer = Printer::new(global.json);
+        let mut printer = Printer::new(global);
         let report = match prompt {
             Prompt::Text(text) if !arguments.raw => {
                 answer(&arguments, &loaded.model, &text, &interrupt, &mut printer).await
@@ -130,7 +130,7 @@ async fn answer(
         .max_tokens(arguments.max_tokens)
         .stops(arguments.stop.clone())
         .ignore_eos(arguments.ignore_eos)
-        .sampler_params(arguments.sampling.parameters()?);
+        .sampler_params(arguments.sampling.parameters());
     if let Some(system) = &arguments.system {
         builder = builder.system(system);
     }
@@ -165,7 +165,7 @@ async fn complete(
         .max_tokens(arguments.max_tokens)
         .stops(arguments.stop.clone())
         .ignore_eos(arguments.ignore_eos)
-        .sampler_params(arguments.sampling.parameters()?);
+        .sampler_params(arguments.sampling.parameters());
     if let Some(sampler) = &arguments.components.sampler {
         builder = builder.sampler(sampler.as_str());
     }
@@ -215,10 +215,34 @@ fn prompt_text(argument: Option<String>) -> Result<String> {
 /// Shows an answer as it comes, or collects it for a JSON object.
 pub(crate) struct Printer {
     output: Output,
+    quiet: bool,
     collect: bool,
     collected: String,
+    calls: Vec<CollectedCall>,
     /// What was written last, so that a switch between reasoning and answer starts a new line, and the end does.
     last: Written,
+}
+
+/// A call of a tool, with what it came to where the chat ran it.
+struct CollectedCall {
+    call: ToolCall,
+    result: Option<String>,
+}
+
+impl CollectedCall {
+    fn to_json(&self) -> Value {
+        let mut object =
+            json!({"id": self.call.id, "name": self.call.name, "arguments": json_or_text(&self.call.arguments)});
+        if let (Some(result), Value::Object(object)) = (&self.result, &mut object) {
+            object.insert("result".to_owned(), json_or_text(result));
+        }
+        object
+    }
+}
+
+/// What a model or a tool wrote for JSON, which it may not be.
+fn json_or_text(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| text.into())
 }
 
 #[derive(PartialEq, Eq)]
@@ -230,8 +254,15 @@ enum Written {
 }
 
 impl Printer {
-    pub(crate) fn new(collect: bool) -> Self {
-        Self { output: Output::new(), collect, collected: String::new(), last: Written::Nothing }
+    pub(crate) fn new(global: &GlobalOptions) -> Self {
+        Self {
+            output: Output::new(),
+            quiet: global.quiet,
+            collect: global.json,
+            collected: String::new(),
+            calls: Vec::new(),
+            last: Written::Nothing,
+        }
     }
 
     /// Takes in an event; gives back the report that ends the answer.
@@ -239,8 +270,16 @@ impl Printer {
         match event {
             Event::Content(text) => self.content(&text)?,
             Event::Reasoning(text) => self.reasoning(&text)?,
-            Event::ToolCall(call) => self.side_line(&format!("{}({})", call.name, call.arguments))?,
-            Event::ToolResult { result, .. } => self.side_line(&format!("-> {result}"))?,
+            Event::ToolCall(call) => {
+                self.side_line(&format!("{}({})", call.name, call.arguments))?;
+                self.calls.push(CollectedCall { call, result: None });
+            }
+            Event::ToolResult { id, result } => {
+                self.side_line(&format!("-> {result}"))?;
+                if let Some(answered) = self.calls.iter_mut().find(|answered| answered.call.id == id) {
+                    answered.result = Some(result);
+                }
+            }
             Event::Finished(report) => return Ok(Some(report)),
             _ => {}
         }
@@ -274,7 +313,7 @@ impl Printer {
     }
 
     fn side_line(&mut self, line: &str) -> Result {
-        if self.collect {
+        if self.collect || self.quiet {
             return Ok(());
         }
         self.finish()?;
@@ -283,10 +322,13 @@ impl Printer {
     }
 
     /// Prints what was collected, as one object.
-    pub(crate) async fn json(&mut self, report: &Report, loaded: &Loaded) -> Result {
+    pub(crate) async fn json(mut self, report: &Report, loaded: &Loaded) -> Result {
         let peak = loaded.model.memory().await?.peak_bytes;
-        let text = std::mem::take(&mut self.collected);
-        self.output.json(&json_report(&text, report, loaded.load_time, peak, &loaded.model.device()))
+        let mut object = json_report(&self.collected, report, loaded.load_time, peak, &loaded.model.device());
+        if let (false, Value::Object(object)) = (self.calls.is_empty(), &mut object) {
+            object.insert("tool_calls".to_owned(), self.calls.iter().map(CollectedCall::to_json).collect());
+        }
+        self.output.json(&object)
     }
 
     /// Ends the last line.
@@ -346,4 +388,19 @@ pub(crate) fn milliseconds(duration: Duration) -> f64 {
 
 pub(crate) fn rounded(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_told_with_what_they_came_to() {
+        let call = |arguments: &str| ToolCall { id: "call_1".into(), name: "dice".into(), arguments: arguments.into() };
+        let answered = CollectedCall { call: call(r#"{"sides": 6}"#), result: Some("4".to_owned()) };
+        let expected = json!({"id": "call_1", "name": "dice", "arguments": {"sides": 6}, "result": 4});
+        assert_eq!(answered.to_json(), expected);
+        let handed_back = CollectedCall { call: call("not JSON"), result: None };
+        assert_eq!(handed_back.to_json(), json!({"id": "call_1", "name": "dice", "arguments": "not JSON"}));
+    }
 }

@@ -1,4 +1,4 @@
-//! The line editor of `wasmlx chat`: history, and completion of commands and file names.
+//! The line editor of `wasmlx chat` in a terminal: history, and completion of commands and file names.
 
 use std::path::{Path, PathBuf};
 
@@ -11,18 +11,10 @@ use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Config, Context, Editor, Helper};
 use wasmlx::ErrorKind;
 
+use super::input::{Input, PROMPT};
 use super::slash::COMMANDS;
 use crate::failure::{Failure, Result};
 use crate::output;
-
-/// What the user did.
-pub(crate) enum Input {
-    Line(String),
-    /// Ctrl-C.
-    Interrupted,
-    /// Ctrl-D, or the end of a pipe.
-    End,
-}
 
 /// Reads lines, with history in a file.
 pub(crate) struct LineEditor {
@@ -49,24 +41,17 @@ impl LineEditor {
         Ok(Self { editor, history })
     }
 
-    /// Waits for a line. Ends in a backslash: the next line belongs to it.
-    pub(crate) async fn read(self) -> Result<(Self, Input)> {
-        // On a thread of its own, so that signals are heard meanwhile.
-        let read = tokio::task::spawn_blocking(move || self.read_blocking());
-        read.await.map_err(|error| Failure::new(ErrorKind::Io, format_args!("the line editor failed: {error}")))?
-    }
-
-    fn read_blocking(mut self) -> Result<(Self, Input)> {
-        let input = match self.editor.readline("> ") {
+    /// Waits for a line; blocks.
+    pub(super) fn read(&mut self) -> Result<Input> {
+        match self.editor.readline(PROMPT) {
             Ok(line) => {
                 self.remember(&line);
-                Input::Line(line.replace("\\\n", "\n"))
+                Ok(Input::Line(line.replace("\\\n", "\n")))
             }
-            Err(ReadlineError::Interrupted) => Input::Interrupted,
-            Err(ReadlineError::Eof) => Input::End,
-            Err(error) => return Err(failure(error)),
-        };
-        Ok((self, input))
+            Err(ReadlineError::Interrupted) => Ok(Input::Interrupted),
+            Err(ReadlineError::Eof) => Ok(Input::End),
+            Err(error) => Err(failure(error)),
+        }
     }
 
     /// A history that cannot be kept is no reason to end a chat.

@@ -1,7 +1,7 @@
 //! Loads beside loads and beside generations; unloading; the engine's own end.
 
-use std::pin::Pin;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
