@@ -107,6 +107,6 @@ pub(crate) fn component(module: &str, world: &str, version: &str) -> Vec<u8> {
     let id = resolve.push_source("runner.wit", &package).unwrap();
     let world = resolve.select_world(&[id], Some(world)).unwrap();
     let mut module = wat::parse_str(module).unwrap();
-    wit_component::embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false).unwrap();
+    wit_component::embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
     ComponentEncoder::default().validate(true).module(&module).unwrap().encode().unwrap()
 }
