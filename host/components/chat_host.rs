@@ -65,6 +65,8 @@ pub struct GenerateOptions {
     pub stops: Vec<String>,
     /// What random draws depend on.
     pub seed: Option<u64>,
+    /// Whether the prompt offered tools: only then is anything in the answer a call.
+    pub tools: bool,
 }
 
 /// A tool as a session has it.

@@ -19,7 +19,8 @@ use crate::limits::{BYTES_PER_CALL, MemoryMeter, check_stops};
 use crate::template::Template;
 use crate::v0_1::types::wit;
 use crate::{
-    ChatHost, ComponentError, ComponentErrorKind, GenerateOptions, Message, MessageLog, Part, TemplateSetup, ToolCall,
+    AnswerContext, ChatHost, ComponentError, ComponentErrorKind, GenerateOptions, Message, MessageLog, Part,
+    TemplateSetup, ToolCall,
 };
 
 /// The most contexts and generations of a session at once.
@@ -226,7 +227,8 @@ impl ChatState {
                     request.stops.push(stop);
                 }
             }
-            let parser = template.parser()?;
+            let answer = AnswerContext::of_tokens(tokenizer(context.model())?, &context.tokens(), options.tools)?;
+            let parser = template.parser(&answer)?;
             let generation = context.generate(request)?;
             cancellation.covers(generation.cancel_token());
             Ok(HeldGeneration::new(generation, parser))

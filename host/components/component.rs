@@ -43,7 +43,7 @@ impl Component {
         size: usize,
         code: &Code,
     ) -> Result<Self, ComponentError> {
-        let World { kind, version } = world;
+        let kind = world.kind;
         let link = || {
             let engine = code.engine();
             Ok(match kind {
@@ -53,9 +53,14 @@ impl Component {
             })
         };
         let linked = link().map_err(|error: wasmtime::Error| {
+            if world.is_newer() {
+                let message = world.too_new(&format!("{error:#}"));
+                return ComponentError::new(ComponentErrorKind::UnsupportedVersion, name, message);
+            }
             let message = format!("it does not have what the world of a {kind} has: {error:#}");
             ComponentError::new(ComponentErrorKind::MissingExport, name, message)
         })?;
+        let World { version, .. } = world;
         Ok(Self(Arc::new(Parts { runtime, name: name.to_owned(), digest, version, kind, manifest, size, linked })))
     }
 

@@ -59,6 +59,12 @@ pub enum ComponentErrorKind {
     PolicyFailed,
     /// The model or the device failed.
     ModelFailed,
+    /// What it asked for is in use; it may be free later.
+    Busy,
+    /// Another component that it needed failed, as it says itself.
+    ComponentFailed,
+    /// It failed for a reason of its own, which the sentence tells.
+    Other,
     /// A compiled artefact in the cache is not one that this host wrote.
     InvalidCache,
     /// A file could not be read or written.
@@ -175,9 +181,8 @@ impl From<EngineError> for ComponentError {
     fn from(error: EngineError) -> Self {
         let kind = match error.kind() {
             EngineErrorKind::NotFound | EngineErrorKind::NotLoaded => ComponentErrorKind::NotFound,
-            EngineErrorKind::Busy | EngineErrorKind::InvalidInput | EngineErrorKind::TextFailed => {
-                ComponentErrorKind::InvalidInput
-            }
+            EngineErrorKind::Busy => ComponentErrorKind::Busy,
+            EngineErrorKind::InvalidInput | EngineErrorKind::TextFailed => ComponentErrorKind::InvalidInput,
             EngineErrorKind::Cancelled | EngineErrorKind::Unloaded | EngineErrorKind::Stopped => {
                 ComponentErrorKind::Cancelled
             }

@@ -51,14 +51,14 @@ impl HeldGeneration {
         }
     }
 
-    /// Waits for one event and takes what else is there, up to `max`; empty after the last.
+    /// Waits for one event and takes what else is there, up to `max`, at least 1; empty after the last.
     pub(crate) async fn next_batch(
         &mut self,
         max: usize,
         host: &dyn ChatHost,
         budget: &mut Budget,
     ) -> wasmtime::Result<Result<Vec<Generated>, ComponentError>> {
-        while self.ready.is_empty() && !self.ended && max > 0 {
+        while self.ready.is_empty() && !self.ended {
             let Some(generation) = &mut self.generation else { break };
             let events = generation.next_batch(BATCH).await;
             let read = match events {

@@ -51,5 +51,5 @@ pub use policy::{PolicyComponent, Vocabulary};
 pub use runtime::{Runtime, RuntimeOptions};
 pub use script::{Round, Script};
 pub use slot::Slot;
-pub use template::{Parser, Template, TemplateSetup};
+pub use template::{AnswerContext, Parser, Template, TemplateSetup};
 pub use world::ComponentKind;

@@ -26,7 +26,7 @@ pub struct Limits {
     pub policy_step_operations: u32,
     /// Of these, readings in one `step`: each has the device finish first, and waiting for it is not computing.
     pub policy_step_readings: u32,
-    /// Compute time of every other call of a policy: `plan`, its constructor, `save`, `restore`.
+    /// Compute time of every other call of a policy: `plan`, `open`, `save`, `restore`.
     pub policy_setup: Duration,
     /// Compute time of all steps of one request's policy together, counted by the clock where they compute.
     pub policy_request: Duration,

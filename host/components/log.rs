@@ -20,6 +20,11 @@ impl MessageLog {
         self.lock().clone()
     }
 
+    /// Those from a place on; 0 is the oldest.
+    pub fn messages_from(&self, start: usize) -> Vec<Message> {
+        self.lock().get(start..).unwrap_or_default().to_vec()
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.lock().len()

@@ -66,17 +66,17 @@ impl PolicyComponent {
     ) -> Result<Box<dyn Policy>, ComponentError> {
         let mut instance = self.instance(vocabulary)?;
         let policy = match saved {
-            None => instance.setup("policy.constructor", |world, store| {
-                world.wasmlx_runner_policy().policy().call_constructor(store, params)
+            None => instance.setup("policy.open", |world, store| {
+                world.wasmlx_runner_policy().policy().call_open(store, params)
             })?,
             Some(saved) => {
                 let saved = saved.into();
-                let restored = instance.setup("policy.restore", |world, store| {
+                instance.setup("policy.restore", |world, store| {
                     world.wasmlx_runner_policy().policy().call_restore(store, params, &saved)
-                })?;
-                restored.map_err(|error| ComponentError::from(error).of(self.0.name()))?
+                })?
             }
         };
+        let policy = policy.map_err(|error| ComponentError::from(error).of(self.0.name()))?;
         let max_backtrack = instance.setup("policy.max-backtrack", |world, store| {
             world.wasmlx_runner_policy().policy().call_max_backtrack(store, policy)
         })?;

@@ -244,19 +244,19 @@ impl Session {
         let exports = world.wasmlx_runner_chat().conversation();
         let conversation = match saved {
             None => {
-                let call = Call::of_request(component, "conversation.constructor");
-                let made = exports.call_constructor(&mut store, &self.config).instrument(call.span().clone()).await;
-                ended(call, component, made, store.data())?
+                let call = Call::of_request(component, "conversation.open");
+                let opened = exports.call_open(&mut store, &self.config).instrument(call.span().clone()).await;
+                ended(call, component, opened, store.data())?
             }
             Some(saved) => {
                 let call = Call::of_request(component, "conversation.restore");
                 let saved = saved.into();
                 let restored = exports.call_restore(&mut store, &self.config, &saved);
                 let restored = restored.instrument(call.span().clone()).await;
-                let restored = ended(call, component, restored, store.data())?;
-                restored.map_err(|error| store.data_mut().answered(error, component.name()))?
+                ended(call, component, restored, store.data())?
             }
         };
+        let conversation = conversation.map_err(|error| store.data_mut().answered(error, component.name()))?;
         Ok(Live { store, world, conversation })
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use wasmlx_text::Segment;
+use wasmlx_text::{Segment, Tokenizer};
 use wasmtime::Store;
 use wasmtime::component::ResourceAny;
 
@@ -100,13 +100,49 @@ impl Template {
     }
 
     /// A reader of one answer.
-    pub fn parser(&self) -> Result<Parser, ComponentError> {
+    pub fn parser(&self, answer: &AnswerContext) -> Result<Parser, ComponentError> {
+        let answer = answer.into();
         let mut number = 0;
         let resource = self.0.call_numbered("parser.constructor", &mut number, |Instance { store, world }| {
-            world.wasmlx_runner_template().parser().call_constructor(store)
+            world.wasmlx_runner_template().parser().call_constructor(store, &answer)
         })?;
         Ok(Parser { template: Arc::clone(&self.0), resource, number })
     }
+}
+
+/// What a parser is told of the answer that it is to read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AnswerContext {
+    /// The end of the text that the answer goes on from, markers included. A prompt may leave reasoning open for the
+    /// answer to begin in (`<think>`), or close it.
+    pub prompt_end: String,
+    /// Whether the model was offered tools. Where it was not, nothing in the answer is a call.
+    pub tools: bool,
+}
+
+impl AnswerContext {
+    /// Of the answer to a conversation that was rendered to these segments.
+    pub fn new(conversation: &Conversation, prompt: &[Segment]) -> Self {
+        let raw_tools = conversation.context.as_ref().and_then(|context| context.get("tools")?.as_array());
+        let tools = raw_tools.map_or(!conversation.tools.is_empty(), |tools| !tools.is_empty());
+        Self { prompt_end: end_of(prompt.iter().map(Segment::text).collect()), tools }
+    }
+
+    /// Of the answer that goes on from tokens.
+    pub(crate) fn of_tokens(tokenizer: &Tokenizer, tokens: &[u32], tools: bool) -> Result<Self, ComponentError> {
+        // A token is a byte or more, but for those that are none at all.
+        let last = &tokens[tokens.len().saturating_sub(PROMPT_END)..];
+        Ok(Self { prompt_end: end_of(tokenizer.decode(last, false)?), tools })
+    }
+}
+
+/// How many bytes of a prompt a parser is told: more than any marker takes, with the white space around it.
+const PROMPT_END: usize = 256;
+
+/// The last bytes of a text, and no half of a character.
+fn end_of(mut text: String) -> String {
+    let start = text.ceil_char_boundary(text.len().saturating_sub(PROMPT_END));
+    text.split_off(start)
 }
 
 /// Reads the text of one answer, in whatever pieces it comes.

@@ -13,8 +13,12 @@ use crate::{ComponentError, ComponentErrorKind};
 /// The package that the interfaces belong to.
 const PACKAGE: &str = "wasmlx:runner/";
 
-/// The version of the interfaces that this host serves: every 0.1.x.
+/// The versions of the interfaces that this host serves. A later one of these may ask for more than this host has;
+/// then it cannot be linked.
 pub(crate) const SERVED: &str = "0.1";
+
+/// The version of the interfaces that this host knows, which has all that earlier ones of 0.1 have.
+pub(crate) const KNOWN: &str = "0.1.0";
 
 /// Which slot a component is for: the world it was built for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
@@ -44,7 +48,7 @@ impl ComponentKind {
         match self {
             Self::Template => &["types"],
             Self::Policy => &["types", "logits", "logging"],
-            Self::Chat => &["types", "models", "contexts", "templates", "tools", "log", "logging"],
+            Self::Chat => &["types", "models", "contexts", "templates", "tools", "history", "logging"],
         }
     }
 }
@@ -100,6 +104,11 @@ impl World {
             .filter(|import| own_interface(import).is_none_or(|(interface, _)| !kind.imports().contains(&interface)))
             .map(String::as_str)
             .collect();
+        let world = Self { kind, version: version.to_owned() };
+        if world.is_newer() && !denied.is_empty() && denied.iter().all(|import| own_interface(import).is_some()) {
+            let lacks = format!("a {kind} of {KNOWN} is not given {}", listing(&denied));
+            return Err(error(ComponentErrorKind::UnsupportedVersion, world.too_new(&lacks)));
+        }
         if !denied.is_empty() {
             let granted: Vec<String> = kind.imports().iter().map(|import| format!("{PACKAGE}{import}")).collect();
             return Err(error(
@@ -112,8 +121,26 @@ impl World {
                 ),
             ));
         }
-        Ok(Self { kind, version: version.to_owned() })
+        Ok(world)
     }
+
+    /// Whether it was built for a later version than this host knows, which may have more in it.
+    pub(crate) fn is_newer(&self) -> bool {
+        patch(&self.version) > patch(KNOWN)
+    }
+
+    /// That it is, where it does need more.
+    pub(crate) fn too_new(&self, lacks: &str) -> String {
+        let version = &self.version;
+        format!("it was built for wasmlx:runner {version}; this host knows {KNOWN}: {lacks}. Use a newer wasmlx")
+    }
+}
+
+/// The last number of `0.1.7`.
+fn patch(version: &str) -> u64 {
+    let patch = version.strip_prefix(SERVED).and_then(|patch| patch.strip_prefix('.')).unwrap_or_default();
+    let digits = patch.find(|c: char| !c.is_ascii_digit()).map_or(patch, |end| &patch[..end]);
+    digits.parse().unwrap_or(0)
 }
 
 /// `("policy", "0.1.0")` of `wasmlx:runner/policy@0.1.0`; none of a name of another package.
@@ -217,6 +244,32 @@ mod tests {
         // 0.10 is not 0.1.
         let error = read(&exporting("wasmlx:runner/chat@0.10.0")).unwrap_err();
         assert_eq!(error.kind(), ComponentErrorKind::UnsupportedVersion);
+    }
+
+    #[test]
+    fn an_interface_of_a_later_patch_is_no_denied_import() {
+        let importing = |import: &str| {
+            read(&format!(
+                r#"(component
+                    (import "{import}" (instance))
+                    (instance $i) (export "wasmlx:runner/policy@0.1.12" (instance $i)))"#
+            ))
+            .unwrap_err()
+        };
+        let error = importing("wasmlx:runner/weather@0.1.12");
+        assert_eq!(error.kind(), ComponentErrorKind::UnsupportedVersion);
+        let expected = format!(
+            "component probe: it was built for wasmlx:runner 0.1.12; this host knows {KNOWN}: a sampling policy of \
+             {KNOWN} is not given wasmlx:runner/weather@0.1.12. Use a newer wasmlx"
+        );
+        assert_eq!(error.to_string(), expected);
+        assert_eq!(importing("wasi:clocks/wall-clock@0.2.0").kind(), ComponentErrorKind::ImportDenied);
+    }
+
+    #[test]
+    fn the_known_version_is_that_of_the_interfaces() {
+        let wit = include_str!("../../wit/types.wit");
+        assert!(wit.contains(&format!("package wasmlx:runner@{KNOWN};")), "{KNOWN}");
     }
 
     #[test]

@@ -182,6 +182,7 @@ impl From<ComponentError> for Error {
             Kind::ContextFull => ErrorKind::ContextFull,
             Kind::OutOfMemory => ErrorKind::OutOfMemory,
             Kind::ModelFailed => ErrorKind::DeviceFailed,
+            Kind::Busy => ErrorKind::Busy,
             Kind::InvalidCache | Kind::Io => ErrorKind::Io,
             Kind::Unavailable => ErrorKind::NotAvailable,
             _ => ErrorKind::ComponentFailed,

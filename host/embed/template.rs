@@ -1,6 +1,6 @@
 //! A prompt template by itself.
 
-use wasmlx_components::{Component, Conversation, Output};
+use wasmlx_components::{AnswerContext, Component, Conversation, Output};
 use wasmlx_text::Segment;
 
 use super::error::Result;
@@ -31,12 +31,16 @@ impl Template {
         Ok(self.0.stops()?)
     }
 
-    /// What an answer means, given in pieces as they come.
+    /// What an answer means, given in pieces as they come; `answer` tells which prompt it follows.
     ///
     /// # Errors
     /// [`ErrorKind::ComponentFailed`](crate::ErrorKind::ComponentFailed).
-    pub fn parse<'a>(&self, pieces: impl IntoIterator<Item = &'a str>) -> Result<Vec<Output>> {
-        let mut parser = self.0.parser()?;
+    pub fn parse<'a>(
+        &self,
+        answer: &AnswerContext,
+        pieces: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Vec<Output>> {
+        let mut parser = self.0.parser(answer)?;
         let mut outputs = Vec::new();
         for piece in pieces {
             outputs.extend(parser.push(piece)?);

@@ -3,7 +3,7 @@
 use wasmlx_template_support::answer::Format;
 use wasmlx_template_support::json::{Entries, Json};
 use wasmlx_template_support::prompt::Prompt;
-use wasmlx_template_support::{Conversation, Error, Message, Part, PromptTemplate, Segment, conversation};
+use wasmlx_template_support::{Conversation, Error, PromptTemplate, Segment, conversation};
 
 use crate::python::time::Clock;
 use crate::template::Template;
@@ -37,7 +37,7 @@ impl PromptTemplate for ModelTemplate {
                 let token = token.as_str().or_else(|| token.get("content")?.as_str())?;
                 Some((name.clone(), token.into()))
             });
-        let mut model = ModelTemplate {
+        Ok(ModelTemplate {
             template: parse(default)?,
             tool_template: named("tool_use").map(parse).transpose()?,
             tokens: tokens.collect(),
@@ -46,9 +46,7 @@ impl PromptTemplate for ModelTemplate {
                 tagged_calls: default.contains("<tool_call>"),
                 ..Format::default()
             },
-        };
-        model.format.starts_thinking = model.format.thinking && model.opens_reasoning();
-        Ok(model)
+        })
     }
 
     /// What the template wrote is trusted, what the caller supplied is not.
@@ -94,27 +92,6 @@ impl ModelTemplate {
 
     fn template(&self, has_tools: bool) -> &Template {
         self.tool_template.as_ref().filter(|_| has_tools).unwrap_or(&self.template)
-    }
-
-    /// Whether the template ends a prompt within `<think>`, so that an answer begins there.
-    fn opens_reasoning(&self) -> bool {
-        let message = Message {
-            role: "user".to_owned(),
-            content: vec![Part::Text("Hi".to_owned())],
-            reasoning: None,
-            tool_calls: Vec::new(),
-            tool_call_id: None,
-            name: None,
-        };
-        let conversation = Conversation {
-            messages: vec![message],
-            tools: Vec::new(),
-            documents: Vec::new(),
-            add_generation_prompt: true,
-            options: String::new(),
-            context: None,
-        };
-        self.text(&conversation).is_ok_and(|prompt| prompt.as_str().trim_end().ends_with("<think>"))
     }
 }
 

@@ -4,9 +4,10 @@
 
 use std::path::Path;
 
-use crate::answer::AnswerReader;
+use crate::answer::{AnswerReader, merge};
 use crate::json::Json;
-use crate::{Conversation, Document, Error, Message, Output, Part, PromptTemplate, Segment, Tool, ToolCall};
+use crate::prompt::joined;
+use crate::{AnswerContext, Conversation, Document, Error, Message, Output, Part, PromptTemplate, Segment, Tool, ToolCall};
 
 /// Runs all cases of a folder and says how each that failed did; how many there were.
 ///
@@ -41,8 +42,9 @@ fn check<S: PromptTemplate>(case: &Json) -> Result<(), String> {
         false => Err(format!("{what}\n  expected {}\n  got      {}", expected.dumps(), got.dumps())),
     };
     let config = case.get("config").map_or_else(|| "{}".to_owned(), Json::dumps);
+    let conversation = conversation(field(case, "conversation"));
     let rendered = S::configure(&config).and_then(|template| {
-        let segments = template.render(&conversation(field(case, "conversation")))?;
+        let segments = template.render(&conversation)?;
         Ok((template, segments))
     });
     let (template, segments) = match (rendered, field(case, "error").as_str()) {
@@ -53,10 +55,23 @@ fn check<S: PromptTemplate>(case: &Json) -> Result<(), String> {
     };
     same("segments", field(case, "segments"), Json::Array(segments.iter().map(segment).collect()))?;
     for answer in field(case, "parse").items() {
-        let mut reader = AnswerReader::new(template.format());
-        let mut outputs = reader.push(field(answer, "text").as_str().unwrap_or_default());
-        outputs.extend(reader.finish());
-        same("outputs", field(answer, "outputs"), Json::Array(outputs.iter().map(output).collect()))?;
+        let context = AnswerContext {
+            prompt_end: field(answer, "prompt_end").as_str().map_or_else(|| joined(&segments), str::to_owned),
+            tools: match field(answer, "tools") {
+                Json::Bool(tools) => *tools,
+                _ => !conversation.tools.is_empty(),
+            },
+        };
+        let text = field(answer, "text").as_str().unwrap_or_default();
+        let borders: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
+        // Whole, and in two pieces however it is cut.
+        for border in borders {
+            let mut reader = AnswerReader::new(template.format(), &context);
+            let mut outputs = reader.push(&text[..border]);
+            outputs.extend(reader.push(&text[border..]));
+            outputs.extend(reader.finish());
+            same("outputs", field(answer, "outputs"), Json::Array(merge(outputs).iter().map(output).collect()))?;
+        }
     }
     Ok(())
 }

@@ -35,7 +35,7 @@ macro_rules! component {
             use std::cell::RefCell;
 
             use $crate::answer::AnswerReader;
-            use $crate::{Conversation, Error, Guest, GuestParser, Output, PromptTemplate, Segment};
+            use $crate::{AnswerContext, Conversation, Error, Guest, GuestParser, Output, PromptTemplate, Segment};
 
             thread_local! {
                 /// The template, once configured. A component has one thread.
@@ -69,9 +69,9 @@ macro_rules! component {
             struct Parser(RefCell<AnswerReader>);
 
             impl GuestParser for Parser {
-                fn new() -> Parser {
+                fn new(answer: AnswerContext) -> Parser {
                     let format = TEMPLATE.with_borrow(|template| template.as_ref().map(PromptTemplate::format));
-                    Parser(RefCell::new(AnswerReader::new(format.unwrap_or_default())))
+                    Parser(RefCell::new(AnswerReader::new(format.unwrap_or_default(), &answer)))
                 }
 
                 fn push(&self, text: String) -> Vec<Output> {

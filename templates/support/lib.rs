@@ -27,6 +27,6 @@ pub mod bindings {
 
 pub use bindings::exports::wasmlx::runner::template::{Guest, GuestParser};
 pub use bindings::wasmlx::runner::types::{
-    Conversation, Document, Error, Message, Output, Part, Segment, Tool, ToolCall,
+    AnswerContext, Conversation, Document, Error, Message, Output, Part, Segment, Tool, ToolCall,
 };
 pub use component::PromptTemplate;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, json};
 use wasmlx::backend::fake::FakeScript;
-use wasmlx::{CaseOutcome, ComponentRef, Conversation, ErrorKind, Host, Message, Output, Segment};
+use wasmlx::{AnswerContext, CaseOutcome, ComponentRef, Conversation, ErrorKind, Host, Message, Output, Segment};
 use wit_component::{ComponentEncoder, StringEncoding};
 use wit_parser::{ManglingAndAbi, Resolve};
 
@@ -34,7 +34,7 @@ fn a_template_needs_no_model() {
     let segments = template.render(&conversation).unwrap();
     assert!(segments.contains(&Segment::Untrusted("Hi".to_owned())), "{segments:?}");
     assert!(segments.contains(&Segment::Control("<|im_start|>".to_owned())), "{segments:?}");
-    let outputs = template.parse(["<thi", "nk>Hm.</think>", "Yes."]).unwrap();
+    let outputs = template.parse(&AnswerContext::default(), ["<thi", "nk>Hm.</think>", "Yes."]).unwrap();
     let joined: String = outputs.iter().map(|output| format!("{output:?}")).collect();
     assert!(matches!(outputs.first(), Some(Output::Reasoning(_))), "{joined}");
     template.stops().unwrap();

@@ -34,7 +34,8 @@ impl Config {
             .map_err(|error| Error::InvalidInput(format!("the chat's configuration cannot be used: {error}")))
     }
 
-    pub(crate) fn generate_options(&self) -> GenerateOptions {
-        GenerateOptions { max_tokens: self.max_tokens, stops: self.stop.clone(), seed: self.seed }
+    /// What an answer is to be like, to a prompt that offers `tools` or none.
+    pub(crate) fn generate_options(&self, tools: bool) -> GenerateOptions {
+        GenerateOptions { max_tokens: self.max_tokens, stops: self.stop.clone(), seed: self.seed, tools }
     }
 }

@@ -3,7 +3,7 @@
 use crate::bindings::wasmlx::runner::contexts::{self, GenerateOptions, GenerationEvent};
 use crate::bindings::wasmlx::runner::tools::{self, Offered};
 use crate::bindings::wasmlx::runner::types::{Conversation, Error, Message, Segment};
-use crate::bindings::wasmlx::runner::{log, templates};
+use crate::bindings::wasmlx::runner::{history, templates};
 
 /// The session that the chat runs in.
 pub(crate) trait Host {
@@ -15,8 +15,9 @@ pub(crate) trait Host {
     fn tools(&self) -> Vec<Offered>;
     /// Runs a tool; arguments and result are JSON texts.
     fn call(&self, name: &str, arguments: &str) -> Result<String, Error>;
+    /// The session's messages, those of this turn included.
     fn messages(&self) -> Vec<Message>;
-    fn append(&self, message: &Message);
+    fn append(&self, message: &Message) -> Result<(), Error>;
 }
 
 /// A text that a model has read.
@@ -56,11 +57,11 @@ impl Host for Imports {
     }
 
     fn messages(&self) -> Vec<Message> {
-        log::messages()
+        history::messages(0)
     }
 
-    fn append(&self, message: &Message) {
-        log::append(message);
+    fn append(&self, message: &Message) -> Result<(), Error> {
+        history::append(message)
     }
 }
 

@@ -45,8 +45,8 @@ impl Guest for Component {
 }
 
 impl GuestConversation for Rc<Session<Imports>> {
-    fn new(config: String) -> Self {
-        Rc::new(Session::new(Imports, &config))
+    fn open(config: String) -> Result<Conversation, Error> {
+        Session::open(Imports, &config).map(|session| Conversation::new(Rc::new(session)))
     }
 
     fn send(&self) -> Result<TurnHandle, Error> {

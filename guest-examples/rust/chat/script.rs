@@ -70,8 +70,9 @@ impl Host for Rc<Script> {
         self.log.borrow().clone()
     }
 
-    fn append(&self, message: &Message) {
+    fn append(&self, message: &Message) -> Result<(), Error> {
         self.log.borrow_mut().push(message.clone());
+        Ok(())
     }
 }
 

@@ -12,8 +12,7 @@ const VERSION: u32 = 1;
 
 pub(crate) struct Session<H: Host> {
     pub(crate) host: H,
-    /// Or what is wrong with it: a constructor cannot fail, so the first turn does.
-    config: Result<Config, Error>,
+    pub(crate) config: Config,
     /// One context serves all turns: of a prompt that begins as the last one did, the host reads only what is new.
     pub(crate) context: RefCell<Option<H::Context>>,
     /// The number in the last tool call's id.
@@ -23,18 +22,14 @@ pub(crate) struct Session<H: Host> {
 }
 
 impl<H: Host> Session<H> {
-    pub(crate) fn new(host: H, config: &str) -> Self {
-        Self {
+    pub(crate) fn open(host: H, config: &str) -> Result<Self, Error> {
+        Ok(Self {
             host,
-            config: Config::parse(config),
+            config: Config::parse(config)?,
             context: RefCell::new(None),
             last_call: Cell::new(0),
             turn: RefCell::new(Weak::new()),
-        }
-    }
-
-    pub(crate) fn config(&self) -> Result<&Config, Error> {
-        self.config.as_ref().map_err(Error::clone)
+        })
     }
 
     /// Lets a turn run for as long as it holds what it is given.
@@ -67,8 +62,7 @@ impl<H: Host> Session<H> {
     }
 
     pub(crate) fn restore(host: H, config: &str, saved: &Saved) -> Result<Self, Error> {
-        let session = Self::new(host, config);
-        session.config()?;
+        let session = Self::open(host, config)?;
         match (saved.version, <[u8; 4]>::try_from(saved.bytes.as_slice())) {
             (VERSION, Ok(bytes)) => session.last_call.set(u32::from_le_bytes(bytes)),
             _ => return Err(Error::InvalidInput("this is no saved state of the plain chat, version 1".into())),

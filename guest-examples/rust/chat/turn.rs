@@ -42,7 +42,6 @@ enum Stage<H: Host> {
 
 impl<H: Host> Turn<H> {
     pub(crate) fn begin(session: &Rc<Session<H>>) -> Result<Self, Error> {
-        session.config()?;
         Ok(Self {
             stage: Stage::Asking,
             session: session.clone(),
@@ -59,8 +58,9 @@ impl<H: Host> Turn<H> {
     }
 
     pub(crate) fn next_batch(&mut self, max: u32) -> Result<Vec<Event>, Error> {
-        // None at all would look like the end.
-        let max = max.max(1);
+        if max == 0 {
+            return Err(Error::InvalidInput("no events are the end of a turn: ask for one at least".into()));
+        }
         while self.events.is_empty() && !matches!(self.stage, Stage::Over) {
             self.advance(max)?;
         }
@@ -74,7 +74,7 @@ impl<H: Host> Turn<H> {
         let next = match stage {
             Stage::Asking => self.ask(),
             Stage::Answering(generation, answer) => self.read(generation, answer, max),
-            Stage::Calling(calls) => Ok(self.call(calls)),
+            Stage::Calling(calls) => self.call(calls),
             Stage::Over => Ok(Stage::Over),
         };
         if matches!(next, Ok(Stage::Over) | Err(_)) {
@@ -85,8 +85,7 @@ impl<H: Host> Turn<H> {
     }
 
     fn ask(&mut self) -> Result<Stage<H>, Error> {
-        let Session { host, context, .. } = &*self.session;
-        let config = self.session.config()?;
+        let Session { host, context, config, .. } = &*self.session;
         let messages = host.messages();
         self.session.skip_call_ids(&messages);
         let prompt = host.render(&Conversation {
@@ -103,7 +102,8 @@ impl<H: Host> Turn<H> {
             none => none.insert(host.open()?),
         };
         self.rounds += 1;
-        Ok(Stage::Answering(context.answer(&prompt, &config.generate_options())?, Answer::default()))
+        let options = config.generate_options(!self.offered.is_empty());
+        Ok(Stage::Answering(context.answer(&prompt, &options)?, Answer::default()))
     }
 
     fn read(&mut self, generation: GenerationOf<H>, mut answer: Answer, max: u32) -> Result<Stage<H>, Error> {
@@ -116,31 +116,31 @@ impl<H: Host> Turn<H> {
                 GenerationEvent::Output(output) => {
                     self.events.extend(answer.push(output, || self.session.new_call_id()));
                 }
-                GenerationEvent::Finished(finish) => return Ok(self.finish(answer, finish)),
+                GenerationEvent::Finished(finish) => return self.finish(answer, finish),
             }
         }
         Ok(Stage::Answering(generation, answer))
     }
 
     /// The answer is complete, or as complete as it gets: a cut one belongs in the log as well, since it was shown.
-    fn finish(&mut self, answer: Answer, finish: Finish) -> Stage<H> {
+    fn finish(&mut self, answer: Answer, finish: Finish) -> Result<Stage<H>, Error> {
         self.count(finish.usage);
         let message = answer.into_message();
-        self.session.host.append(&message);
+        self.session.host.append(&message)?;
         match finish.reason {
             FinishReason::Stop | FinishReason::ToolCalls if !message.tool_calls.is_empty() => {
                 if self.may_run(&message) {
-                    return Stage::Calling(message.tool_calls.into());
+                    return Ok(Stage::Calling(message.tool_calls.into()));
                 }
-                self.end(FinishReason::ToolCalls)
+                Ok(self.end(FinishReason::ToolCalls))
             }
-            reason => self.end(reason),
+            reason => Ok(self.end(reason)),
         }
     }
 
     /// Whether the turn goes on with the message's calls; else all of them are the caller's.
     fn may_run(&self, message: &Message) -> bool {
-        let rounds_left = self.session.config().is_ok_and(|config| self.rounds < config.max_rounds);
+        let rounds_left = self.rounds < self.session.config.max_rounds;
         // A tool that does not exist is run, too, where others are: the model learns so and may do better.
         let any_callable = self.offered.iter().any(|offered| offered.callable);
         let callable = |call: &ToolCall| {
@@ -150,26 +150,27 @@ impl<H: Host> Turn<H> {
         rounds_left && message.tool_calls.iter().all(callable)
     }
 
-    fn call(&mut self, mut calls: VecDeque<ToolCall>) -> Stage<H> {
-        let Some(call) = calls.pop_front() else { return Stage::Asking };
+    fn call(&mut self, mut calls: VecDeque<ToolCall>) -> Result<Stage<H>, Error> {
+        let Some(call) = calls.pop_front() else { return Ok(Stage::Asking) };
         match self.session.host.call(&call.name, &call.arguments) {
-            Ok(result) => self.answer_call(&call, result),
+            Ok(result) => self.answer_call(&call, result)?,
             Err(Error::Cancelled(why)) => {
                 // A call without an answer would spoil the log for the next turn.
                 for call in [call].into_iter().chain(calls) {
-                    self.answer_call(&call, why.clone());
+                    self.answer_call(&call, why.clone())?;
                 }
-                return self.end(FinishReason::Cancelled);
+                return Ok(self.end(FinishReason::Cancelled));
             }
             // The model can often do something about it, so it is told.
-            Err(error) => self.answer_call(&call, sentence(error)),
+            Err(error) => self.answer_call(&call, sentence(error))?,
         }
-        Stage::Calling(calls)
+        Ok(Stage::Calling(calls))
     }
 
-    fn answer_call(&mut self, call: &ToolCall, result: String) {
-        self.session.host.append(&tool_message(call, result.clone()));
+    fn answer_call(&mut self, call: &ToolCall, result: String) -> Result<(), Error> {
+        self.session.host.append(&tool_message(call, result.clone()))?;
         self.events.push_back(Event::ToolResult(ToolResult { id: call.id.clone(), result }));
+        Ok(())
     }
 
     fn end(&mut self, reason: FinishReason) -> Stage<H> {
@@ -193,6 +194,9 @@ fn sentence(error: Error) -> String {
         | Error::Deadline(sentence)
         | Error::OutOfMemory(sentence)
         | Error::ContextFull(sentence)
-        | Error::ModelFailed(sentence) => sentence,
+        | Error::ModelFailed(sentence)
+        | Error::Busy(sentence)
+        | Error::ComponentFailed(sentence)
+        | Error::Other(sentence) => sentence,
     }
 }

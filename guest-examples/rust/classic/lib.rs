@@ -34,19 +34,19 @@ impl Guest for Classic {
 
 /// One request's policy.
 struct Request {
-    /// Or what is wrong with the parameters: a constructor cannot fail, so the first step does.
-    chain: Result<Vec<Step>, Error>,
+    chain: Vec<Step>,
     recent: RefCell<Recent>,
 }
 
 impl GuestPolicy for Request {
-    fn new(params: String) -> Self {
-        let chain = chain(&params);
-        let window = chain.iter().flatten().find_map(|step| match step {
+    fn open(params: String) -> Result<Policy, Error> {
+        let chain = chain(&params)?;
+        let window = chain.iter().find_map(|step| match step {
             Step::Penalties { window, .. } => Some(*window),
             _ => None,
         });
-        Self { chain, recent: RefCell::new(Recent::new(window.unwrap_or(0))) }
+        let recent = RefCell::new(Recent::new(window.unwrap_or(0)));
+        Ok(Policy::new(Self { chain, recent }))
     }
 
     fn max_backtrack(&self) -> u32 {
@@ -54,10 +54,9 @@ impl GuestPolicy for Request {
     }
 
     fn step(&self, info: StepInfo, logits: Logits) -> Result<Choice, Error> {
-        let chain = self.chain.as_ref().map_err(Error::clone)?;
         let mut recent = self.recent.borrow_mut();
         recent.extend(&info.new);
-        run(chain, recent.tokens(), &logits).map(Choice::Token)
+        run(&self.chain, recent.tokens(), &logits).map(Choice::Token)
     }
 
     /// There is nothing to save: the first call of a restored instance is given the whole text.
@@ -67,7 +66,7 @@ impl GuestPolicy for Request {
 
     fn restore(params: String, saved: Saved) -> Result<Policy, Error> {
         match saved.version {
-            1 => Ok(Policy::new(Self::new(params))),
+            1 => Self::open(params),
             other => Err(Error::InvalidInput(format!("classic reads saved states of version 1, not {other}"))),
         }
     }

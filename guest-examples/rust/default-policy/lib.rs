@@ -47,8 +47,8 @@ fn op(step: Step) -> Op {
 struct Never;
 
 impl GuestPolicy for Never {
-    fn new(_params: String) -> Self {
-        Self
+    fn open(_params: String) -> Result<Policy, Error> {
+        Err(planned())
     }
 
     fn max_backtrack(&self) -> u32 {

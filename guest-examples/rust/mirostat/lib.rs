@@ -30,15 +30,15 @@ impl Guest for Component {
     }
 }
 
-/// One request's policy, or what is wrong with its parameters: a constructor cannot fail, so the first step does.
-struct Request(RefCell<Result<Mirostat, Error>>);
+/// One request's policy.
+struct Request(RefCell<Mirostat>);
 
 /// Of the bytes that [`Mirostat::save`] writes.
 const VERSION: u32 = 1;
 
 impl GuestPolicy for Request {
-    fn new(params: String) -> Self {
-        Self(RefCell::new(mirostat(&params)))
+    fn open(params: String) -> Result<Policy, Error> {
+        Ok(Policy::new(Self(RefCell::new(mirostat(&params)?))))
     }
 
     fn max_backtrack(&self) -> u32 {
@@ -46,8 +46,7 @@ impl GuestPolicy for Request {
     }
 
     fn step(&self, info: StepInfo, logits: Logits) -> Result<Choice, Error> {
-        let mut state = self.0.borrow_mut();
-        let mirostat = state.as_mut().map_err(|error| error.clone())?;
+        let mut mirostat = self.0.borrow_mut();
         if let Some(&last) = info.new.last() {
             mirostat.observe(last);
         }
@@ -57,8 +56,7 @@ impl GuestPolicy for Request {
     }
 
     fn save(&self) -> Saved {
-        let bytes = self.0.borrow().as_ref().map(Mirostat::save).unwrap_or_default();
-        Saved { version: VERSION, bytes }
+        Saved { version: VERSION, bytes: self.0.borrow().save() }
     }
 
     fn restore(params: String, saved: Saved) -> Result<Policy, Error> {
@@ -66,7 +64,7 @@ impl GuestPolicy for Request {
         if saved.version != VERSION || !mirostat.restore(&saved.bytes) {
             return Err(Error::InvalidInput("this is no saved state of mirostat, version 1".into()));
         }
-        Ok(Policy::new(Self(RefCell::new(Ok(mirostat)))))
+        Ok(Policy::new(Self(RefCell::new(mirostat))))
     }
 }
 

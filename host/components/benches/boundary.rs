@@ -16,7 +16,8 @@ use std::sync::Arc;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use wasmlx_backend::{BackendError, Logits, Penalties, SampleKey, Token};
 use wasmlx_components::{
-    Conversation, Message, PolicyComponent, Runtime, RuntimeOptions, Slot, Template, TemplateSetup, Vocabulary, builtin,
+    AnswerContext, Conversation, Message, PolicyComponent, Runtime, RuntimeOptions, Slot, Template, TemplateSetup,
+    Vocabulary, builtin,
 };
 use wasmlx_engine::{Policy, StepInfo};
 
@@ -152,7 +153,7 @@ fn templates(criterion: &mut Criterion) {
         criterion.bench_function(&format!("render by {name}"), |bencher| {
             bencher.iter(|| template.render(&conversation).unwrap());
         });
-        let mut parser = template.parser().unwrap();
+        let mut parser = template.parser(&AnswerContext::default()).unwrap();
         criterion.bench_function(&format!("a token read by {name}"), |bencher| {
             bencher.iter(|| parser.push(" word").unwrap());
         });

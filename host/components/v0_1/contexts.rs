@@ -6,9 +6,9 @@ use wasmtime::component::Resource;
 
 use super::chat::bindings::wasmlx::runner::contexts::{self, Host, HostContext, HostGeneration};
 use super::types::{all, count, wit};
-use crate::GenerateOptions;
 use crate::chat_state::{ChatState, HeldContext};
 use crate::generation::{Generated, HeldGeneration};
+use crate::{ComponentError, ComponentErrorKind, GenerateOptions};
 
 impl Host for ChatState {
     async fn open(&mut self, model: Option<String>) -> Result<Result<Resource<HeldContext>, wit::Error>> {
@@ -62,8 +62,8 @@ impl HostContext for ChatState {
         options: contexts::GenerateOptions,
     ) -> Result<Result<Resource<HeldGeneration>, wit::Error>> {
         let mut state = self.enter();
-        let contexts::GenerateOptions { max_tokens, stops, seed } = options;
-        let generation = state.generate(&context, GenerateOptions { max_tokens, stops, seed }).await?;
+        let contexts::GenerateOptions { max_tokens, stops, seed, tools } = options;
+        let generation = state.generate(&context, GenerateOptions { max_tokens, stops, seed, tools }).await?;
         Ok(state.answer(generation))
     }
 
@@ -89,7 +89,10 @@ impl HostGeneration for ChatState {
         max: u32,
     ) -> Result<Result<Vec<contexts::GenerationEvent>, wit::Error>> {
         let mut state = self.enter();
-        let events = state.generated(&generation, max as usize).await?;
+        let events = match max {
+            0 => Err(none_asked_for()),
+            max => state.generated(&generation, max as usize).await?,
+        };
         Ok(state.answer(events.map(all)))
     }
 
@@ -102,6 +105,11 @@ impl HostGeneration for ChatState {
         self.enter().table.delete(generation)?;
         Ok(())
     }
+}
+
+/// An empty list of events means the end, so nobody may ask for one.
+fn none_asked_for() -> ComponentError {
+    ComponentError::new(ComponentErrorKind::InvalidInput, "", "`next-batch` was asked for 0 events; 1 is the least")
 }
 
 impl From<PromptInfo> for contexts::PromptInfo {

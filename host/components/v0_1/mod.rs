@@ -3,7 +3,7 @@
 
 pub(crate) mod chat;
 mod contexts;
-mod log;
+mod history;
 pub(crate) mod logging;
 mod logits;
 mod models;

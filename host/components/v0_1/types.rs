@@ -5,7 +5,7 @@ use wasmlx_text::Segment;
 #[allow(unreachable_pub, reason = "the bindings of the other worlds re-export it")]
 pub use super::template::bindings::wasmlx::runner::types as wit;
 use crate::conversation::{Conversation, Document, FinishReason, Message, Output, Part, Tool, ToolCall, Usage};
-use crate::{ComponentError, ComponentErrorKind};
+use crate::{AnswerContext, ComponentError, ComponentErrorKind};
 
 impl From<wit::Part> for Part {
     fn from(part: wit::Part) -> Self {
@@ -115,6 +115,12 @@ impl From<Output> for wit::Output {
     }
 }
 
+impl From<&AnswerContext> for wit::AnswerContext {
+    fn from(AnswerContext { prompt_end, tools }: &AnswerContext) -> Self {
+        Self { prompt_end: prompt_end.clone(), tools: *tools }
+    }
+}
+
 impl From<wit::FinishReason> for FinishReason {
     fn from(reason: wit::FinishReason) -> Self {
         match reason {
@@ -182,6 +188,9 @@ impl From<wit::Error> for ComponentError {
             wit::Error::OutOfMemory(message) => (ComponentErrorKind::OutOfMemory, message),
             wit::Error::ContextFull(message) => (ComponentErrorKind::ContextFull, message),
             wit::Error::ModelFailed(message) => (ComponentErrorKind::ModelFailed, message),
+            wit::Error::Busy(message) => (ComponentErrorKind::Busy, message),
+            wit::Error::ComponentFailed(message) => (ComponentErrorKind::ComponentFailed, message),
+            wit::Error::Other(message) => (ComponentErrorKind::Other, message),
         };
         Self::new(kind, "", message)
     }
@@ -192,14 +201,28 @@ impl From<ComponentError> for wit::Error {
     fn from(error: ComponentError) -> Self {
         let message = error.to_string();
         match error.kind() {
+            ComponentErrorKind::InvalidInput => Self::InvalidInput(message),
             ComponentErrorKind::NotFound => Self::NotFound(message),
             ComponentErrorKind::Denied => Self::Denied(message),
             ComponentErrorKind::Cancelled => Self::Cancelled(message),
             ComponentErrorKind::Deadline => Self::Deadline(message),
             ComponentErrorKind::OutOfMemory => Self::OutOfMemory(message),
             ComponentErrorKind::ContextFull => Self::ContextFull(message),
-            ComponentErrorKind::ModelFailed | ComponentErrorKind::PolicyFailed => Self::ModelFailed(message),
-            _ => Self::InvalidInput(message),
+            ComponentErrorKind::ModelFailed => Self::ModelFailed(message),
+            ComponentErrorKind::Busy => Self::Busy(message),
+            ComponentErrorKind::NotAComponent
+            | ComponentErrorKind::UnsupportedVersion
+            | ComponentErrorKind::MissingExport
+            | ComponentErrorKind::WrongKind
+            | ComponentErrorKind::ImportDenied
+            | ComponentErrorKind::InvalidManifest
+            | ComponentErrorKind::Trapped
+            | ComponentErrorKind::PolicyFailed
+            | ComponentErrorKind::ComponentFailed => Self::ComponentFailed(message),
+            ComponentErrorKind::InvalidCache
+            | ComponentErrorKind::Io
+            | ComponentErrorKind::Unavailable
+            | ComponentErrorKind::Other => Self::Other(message),
         }
     }
 }
@@ -212,4 +235,34 @@ pub(crate) fn all<A, B: From<A>>(list: Vec<A>) -> Vec<B> {
 /// A count for a guest; no text is long enough to exceed it.
 pub(crate) fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_is_told_what_kind_of_error_it_is_and_no_other_is_its_own_fault() {
+        let told = |kind| wit::Error::from(ComponentError::new(kind, "jinja", "it broke"));
+        for kind in [ComponentErrorKind::Trapped, ComponentErrorKind::PolicyFailed, ComponentErrorKind::WrongKind] {
+            assert!(matches!(told(kind), wit::Error::ComponentFailed(why) if why == "component jinja: it broke"));
+        }
+        assert!(matches!(told(ComponentErrorKind::Io), wit::Error::Other(_)));
+        assert!(matches!(told(ComponentErrorKind::InvalidInput), wit::Error::InvalidInput(_)));
+        for kind in [
+            ComponentErrorKind::InvalidInput,
+            ComponentErrorKind::NotFound,
+            ComponentErrorKind::Denied,
+            ComponentErrorKind::Cancelled,
+            ComponentErrorKind::Deadline,
+            ComponentErrorKind::OutOfMemory,
+            ComponentErrorKind::ContextFull,
+            ComponentErrorKind::ModelFailed,
+            ComponentErrorKind::Busy,
+            ComponentErrorKind::ComponentFailed,
+            ComponentErrorKind::Other,
+        ] {
+            assert_eq!(ComponentError::from(told(kind)).kind(), kind, "there and back");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use wasmlx_components::{Component, Conversation, Output, Template};
+use wasmlx_components::{AnswerContext, Component, Conversation, Output, Template};
 use wasmlx_text::Segment;
 
 use super::{Case, CaseOutcome, field, lines};
@@ -21,16 +21,21 @@ pub(super) fn run(component: &Component, case: &Case) -> Result<CaseOutcome, Str
         Ok(template) => template,
         Err(error) => return Ok(CaseOutcome::of("a template".to_owned(), format!("error: {error}"))),
     };
+    let mut followed = AnswerContext::default();
     if let Some(conversation) = conversation {
         let expected: Vec<Value> = field(case, "segments")?.ok_or("it has neither `segments` nor `error`")?;
-        let got = render(&template, &conversation).unwrap_or_else(|error| format!("error: {error}"));
+        let rendered = template.render(&conversation).map_err(|error| error.to_string());
+        if let Ok(segments) = &rendered {
+            followed = AnswerContext::new(&conversation, segments);
+        }
+        let got = rendered.map_or_else(|error| format!("error: {error}"), |segments| written(&segments));
         let outcome = CaseOutcome::of(lines(&expected), got);
         if outcome != CaseOutcome::Passed {
             return Ok(outcome);
         }
     }
     for answer in &answers {
-        let outcome = answer.run(&template);
+        let outcome = answer.run(&template, &followed);
         if outcome != CaseOutcome::Passed {
             return Ok(outcome);
         }
@@ -40,13 +45,17 @@ pub(super) fn run(component: &Component, case: &Case) -> Result<CaseOutcome, Str
 
 /// The segments of a conversation, in the form that cases have.
 fn render(template: &Template, conversation: &Conversation) -> Result<String, String> {
-    let segments = template.render(conversation).map_err(|error| error.to_string())?;
+    template.render(conversation).map(|segments| written(&segments)).map_err(|error| error.to_string())
+}
+
+/// Segments in the form that cases have.
+fn written(segments: &[Segment]) -> String {
     let segment = |segment: &Segment| match segment {
         Segment::Control(name) => json!({"control": name}),
         Segment::Trusted(text) => json!({"trusted": text}),
         Segment::Untrusted(text) => json!({"untrusted": text}),
     };
-    Ok(lines(&segments.iter().map(segment).collect::<Vec<_>>()))
+    lines(&segments.iter().map(segment).collect::<Vec<_>>())
 }
 
 /// An answer, and what it means.
@@ -55,18 +64,26 @@ fn render(template: &Template, conversation: &Conversation) -> Result<String, St
 struct Answer {
     text: String,
     outputs: Vec<Output>,
+    /// How the prompt ends; where it is left out, as the case's own conversation does.
+    prompt_end: Option<String>,
+    /// Whether there are tools; where it is left out, whether the case's own conversation has some.
+    tools: Option<bool>,
 }
 
 impl Answer {
     /// Reads the answer in one piece, cut in two at every place, and character by character.
-    fn run(&self, template: &Template) -> CaseOutcome {
+    fn run(&self, template: &Template, followed: &AnswerContext) -> CaseOutcome {
+        let context = AnswerContext {
+            prompt_end: self.prompt_end.as_ref().unwrap_or(&followed.prompt_end).clone(),
+            tools: self.tools.unwrap_or(followed.tools),
+        };
         let borders: Vec<usize> = self.text.char_indices().map(|(at, _)| at).skip(1).collect();
         let mut all_cuts = vec![Vec::new()];
         all_cuts.extend(borders.iter().map(|border| vec![*border]));
         all_cuts.push(borders);
         let expected = lines(&self.outputs);
         for cuts in all_cuts {
-            let got = match parse(template, &self.text, &cuts) {
+            let got = match parse(template, &context, &self.text, &cuts) {
                 Ok(outputs) => lines(&outputs),
                 Err(error) => format!("error: {error}"),
             };
@@ -80,9 +97,14 @@ impl Answer {
 }
 
 /// What a text means that comes cut at these bytes, with neighbours of one kind joined.
-fn parse(template: &Template, text: &str, cuts: &[usize]) -> Result<Vec<Output>, String> {
+fn parse(
+    template: &Template,
+    context: &AnswerContext,
+    text: &str,
+    cuts: &[usize],
+) -> Result<Vec<Output>, String> {
     let told = |error: wasmlx_components::ComponentError| error.to_string();
-    let mut parser = template.parser().map_err(told)?;
+    let mut parser = template.parser(context).map_err(told)?;
     let mut joined = Vec::new();
     let starts = std::iter::once(0).chain(cuts.iter().copied());
     let ends = cuts.iter().copied().chain([text.len()]);

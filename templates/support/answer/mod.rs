@@ -5,7 +5,7 @@
 
 mod call;
 
-use crate::Output;
+use crate::{AnswerContext, Output};
 use call::{CallReader, Progress};
 
 /// How a model marks the parts of its answer.
@@ -13,8 +13,6 @@ use call::{CallReader, Progress};
 pub struct Format {
     /// `<think>...</think>` before the answer.
     pub thinking: bool,
-    /// The prompt ends within `<think>`, so that the answer begins there.
-    pub starts_thinking: bool,
     /// `<tool_call>{"name": ..., "arguments": {...}}</tool_call>`, as Hermes and Qwen write calls.
     pub tagged_calls: bool,
     /// `<|python_tag|>{"name": ..., "parameters": {...}}`, or nothing but such objects, as Llama 3 writes calls.
@@ -48,6 +46,8 @@ enum State {
 #[derive(Debug)]
 pub struct AnswerReader {
     format: Format,
+    /// The prompt ends within `<think>`, so that the answer begins there.
+    starts_thinking: bool,
     state: State,
     /// Text that is not understood yet.
     pending: String,
@@ -58,19 +58,24 @@ pub struct AnswerReader {
 }
 
 impl AnswerReader {
-    /// Reads an answer of a model that marks it this way.
-    pub fn new(format: Format) -> AnswerReader {
-        let state = match format.starts_thinking {
+    /// Reads an answer of a model that marks it this way, to a prompt of which the context tells. Of a model that was
+    /// offered no tools everything that looks like a call is content.
+    pub fn new(format: Format, answer: &AnswerContext) -> AnswerReader {
+        let format = match answer.tools {
+            true => format,
+            false => Format { thinking: format.thinking, ..Format::default() },
+        };
+        let starts_thinking = format.thinking && answer.prompt_end.trim_end().ends_with(THINK);
+        AnswerReader::at_start(format, starts_thinking)
+    }
+
+    fn at_start(format: Format, starts_thinking: bool) -> AnswerReader {
+        let state = match starts_thinking {
             true => State::Reasoning { empty: true },
             false => State::Start,
         };
-        AnswerReader {
-            format,
-            state,
-            pending: String::new(),
-            space: String::new(),
-            after_marker: format.starts_thinking,
-        }
+        let (pending, space) = (String::new(), String::new());
+        AnswerReader { format, starts_thinking, state, pending, space, after_marker: starts_thinking }
     }
 
     /// The next piece of the text: what it makes certain.
@@ -95,7 +100,7 @@ impl AnswerReader {
         if ends_in_content && !self.after_marker && !self.space.is_empty() {
             outputs.push(Output::Content(std::mem::take(&mut self.space)));
         }
-        *self = AnswerReader::new(self.format);
+        *self = AnswerReader::at_start(self.format, self.starts_thinking);
         merge(outputs)
     }
 
@@ -189,7 +194,7 @@ impl AnswerReader {
             if !all && (text.is_empty() || (THINK.starts_with(text) && text.len() < THINK.len())) {
                 return false;
             }
-            if self.format.starts_thinking && text.starts_with(THINK) {
+            if self.starts_thinking && text.starts_with(THINK) {
                 self.pending = text[THINK.len()..].to_owned();
             }
             *empty = false;
@@ -261,7 +266,7 @@ fn certain(text: &str, markers: &[&str]) -> usize {
 }
 
 /// Neighbours of one kind as one, and nothing empty.
-fn merge(outputs: Vec<Output>) -> Vec<Output> {
+pub(crate) fn merge(outputs: Vec<Output>) -> Vec<Output> {
     let mut merged: Vec<Output> = Vec::new();
     for output in outputs {
         match (merged.last_mut(), output) {

@@ -1,13 +1,17 @@
 //! Answers read whole and in pieces.
 
 use proptest::prelude::*;
-use wasmlx_template_support::Output;
 use wasmlx_template_support::answer::{AnswerReader, Format};
+use wasmlx_template_support::{AnswerContext, Output};
 
-const ALL: Format = Format { thinking: true, starts_thinking: false, tagged_calls: true, bare_calls: false };
-const THINKING: Format = Format { starts_thinking: true, ..ALL };
-const LLAMA: Format = Format { thinking: false, starts_thinking: false, tagged_calls: false, bare_calls: true };
-const PLAIN: Format = Format { thinking: false, starts_thinking: false, tagged_calls: false, bare_calls: false };
+const ALL: Format = Format { thinking: true, tagged_calls: true, bare_calls: false };
+const LLAMA: Format = Format { thinking: false, tagged_calls: false, bare_calls: true };
+const PLAIN: Format = Format { thinking: false, tagged_calls: false, bare_calls: false };
+
+/// What a reader is told of an answer to a prompt that ends so, with tools offered.
+fn after(prompt_end: &str) -> AnswerContext {
+    AnswerContext { prompt_end: prompt_end.to_owned(), tools: true }
+}
 
 /// A compact view: `c:` content, `r:` reasoning, `name(arguments)` a call, with neighbours of a kind joined.
 fn shown(outputs: &[Output]) -> String {
@@ -30,8 +34,8 @@ fn shown(outputs: &[Output]) -> String {
     shown
 }
 
-fn read(format: Format, pieces: &[&str]) -> String {
-    let mut reader = AnswerReader::new(format);
+fn read(format: Format, answer: &AnswerContext, pieces: &[&str]) -> String {
+    let mut reader = AnswerReader::new(format, answer);
     let mut outputs: Vec<Output> = pieces.iter().flat_map(|piece| reader.push(piece)).collect();
     outputs.extend(reader.finish());
     shown(&outputs)
@@ -48,8 +52,6 @@ fn answers() {
         (ALL, "\n<think>never ended\n", "|r:never ended"),
         (ALL, "Say <think> and </think>.", "|c:Say <think> and </think>."),
         (ALL, "<thin", "|c:<thin"),
-        (THINKING, "hm</think>Yes", "|r:hm|c:Yes"),
-        (THINKING, "<think>\nhm\n</think>\nYes", "|r:hm|c:Yes"),
         (ALL, "", ""),
         (ALL, "Let me see.\n<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n</tool_call>\n", "|c:Let me see.|f({})"),
         (
@@ -75,16 +77,46 @@ fn answers() {
         (LLAMA, "Hi {\"name\": 1}", "|c:Hi {\"name\": 1}"),
     ];
     for (format, text, expected) in cases {
-        assert_eq!(read(format, &[text]), expected, "{text}");
+        assert_eq!(read(format, &after(""), &[text]), expected, "{text}");
         let characters: Vec<String> = text.chars().map(String::from).collect();
         let characters: Vec<&str> = characters.iter().map(String::as_str).collect();
-        assert_eq!(read(format, &characters), expected, "{text}, by characters");
+        assert_eq!(read(format, &after(""), &characters), expected, "{text}, by characters");
+    }
+}
+
+#[test]
+fn an_answer_begins_where_its_prompt_ends() {
+    let (open, closed) = ("<|im_start|>assistant\n<think>\n", "<|im_start|>assistant\n<think>\n\n</think>\n\n");
+    let cases = [
+        (open, "hm</think>Yes", "|r:hm|c:Yes"),
+        (open, "<think>\nhm\n</think>\nYes", "|r:hm|c:Yes"),
+        (open, "never ended", "|r:never ended"),
+        (closed, "Yes", "|c:Yes"),
+        (closed, "<think>hm</think>Yes", "|r:hm|c:Yes"),
+    ];
+    for (prompt_end, text, expected) in cases {
+        assert_eq!(read(ALL, &after(prompt_end), &[text]), expected, "{text} after {prompt_end}");
+    }
+    assert_eq!(read(LLAMA, &after(open), &["hm"]), "|c:hm", "a model that does not think");
+}
+
+#[test]
+fn without_tools_nothing_is_a_call() {
+    let calls = [
+        (ALL, r#"<tool_call>{"name": "f", "arguments": {}}</tool_call>"#),
+        (LLAMA, r#"{"name": "f", "parameters": {}}"#),
+        (LLAMA, r#"<|python_tag|>{"name": "f", "parameters": {}}"#),
+    ];
+    for (format, text) in calls {
+        let answer = AnswerContext { tools: false, ..after("") };
+        assert_eq!(read(format, &answer, &[text]), format!("|c:{text}"));
+        assert_eq!(read(format, &answer, &["<think>hm</think>", text]).contains("|r:hm"), format.thinking);
     }
 }
 
 #[test]
 fn says_what_is_certain_at_once() {
-    let mut reader = AnswerReader::new(ALL);
+    let mut reader = AnswerReader::new(ALL, &after(""));
     let mut push = |text: &str| shown(&reader.push(text));
     assert_eq!(push("<think>let"), "|r:let");
     assert_eq!(push(" us </th"), "|r: us");
@@ -128,9 +160,9 @@ proptest! {
 
     #[test]
     fn the_pieces_do_not_matter(text in fragments(), cuts in prop::collection::vec(0_usize..64, 0..6), bits in 0_u8..16) {
+        let answer = after(if bits & 2 > 0 { "<think>" } else { "" });
         let format = Format {
             thinking: bits & 1 > 0,
-            starts_thinking: bits & 2 > 0,
             tagged_calls: bits & 4 > 0,
             bare_calls: bits & 8 > 0,
         };
@@ -143,6 +175,6 @@ proptest! {
             start = cut;
         }
         pieces.push(&text[start..]);
-        prop_assert_eq!(read(format, &pieces), read(format, &[&text]));
+        prop_assert_eq!(read(format, &answer, &pieces), read(format, &answer, &[&text]));
     }
 }

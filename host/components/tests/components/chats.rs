@@ -200,6 +200,33 @@ fn tools_are_run_and_the_model_goes_on() {
 }
 
 #[test]
+fn what_looks_like_a_call_is_content_where_no_tools_were_offered() {
+    let tokio = tokio();
+    let host = Arc::new(chat(&tokio, answers(&[CALL])));
+    let events = events(&shipped(&tokio, &host), "1 + 1?").unwrap();
+    assert_eq!(content(&events), (CALL.into(), FinishReason::Stop));
+}
+
+#[test]
+fn an_answer_is_read_by_the_end_of_its_prompt() {
+    let tokio = tokio();
+    // The model goes on from what the prompt has of its answer.
+    let host = Arc::new(chat(&tokio, answers(&["<think>Hm.</think>Yes.", "<think></think>Yes."])));
+    let session = shipped(&tokio, &host);
+    for (end, expected) in [("<think>", "Hm."), ("<think></think>", "")] {
+        let config = TEMPLATE.replace("assistant: ", &format!("assistant: {end}"));
+        host.template.swap(Arc::new(TemplateSetup { component: runtime().builtin("jinja").unwrap(), config }));
+        let events = events(&session, "Is it?").unwrap();
+        let reasoning = events.iter().filter_map(|event| match event {
+            ChatEvent::Reasoning(text) => Some(text.as_str()),
+            _ => None,
+        });
+        assert_eq!(reasoning.collect::<String>(), expected);
+        assert_eq!(content(&events), ("Yes.".into(), FinishReason::Stop));
+    }
+}
+
+#[test]
 fn calls_of_the_callers_tools_are_handed_back() {
     let tokio = tokio();
     let host = Arc::new(TestHost { tools: vec![add(false)], ..chat(&tokio, answers(&[CALL, "It is 2."])) });
@@ -278,7 +305,7 @@ fn a_policy_that_traps_fails_the_turn_and_is_named() {
 #[test]
 fn a_chat_is_swapped_between_turns_and_keeps_its_state() {
     let tokio = tokio();
-    let host = Arc::new(chat(&tokio, answers(&[CALL, CALL])));
+    let host = Arc::new(TestHost { tools: vec![add(false)], ..chat(&tokio, answers(&[CALL, CALL])) });
     let session = shipped(&tokio, &host);
     let id = |events: &[ChatEvent]| {
         events.iter().find_map(|event| match event {

@@ -89,6 +89,16 @@ impl Guest {
 
 /// A component of a module, built for a version of the interfaces.
 pub(crate) fn component(module: &str, world: &str, version: &str) -> Vec<u8> {
+    component_of(module, world, version, str::to_owned)
+}
+
+/// The same of interfaces that are changed first.
+pub(crate) fn component_of(
+    module: &str,
+    world: &str,
+    version: &str,
+    change: impl FnOnce(&str) -> String,
+) -> Vec<u8> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
     let mut package = "package wasmlx:runner@0.1.0;\n".to_owned();
     for file in ["types", "template", "logging", "policy", "chat"] {
@@ -101,8 +111,8 @@ pub(crate) fn component(module: &str, world: &str, version: &str) -> Vec<u8> {
                 .flat_map(|line| [line, "\n"]),
         );
     }
-    let (package, module) =
-        (package.replace("@0.1.0", &format!("@{version}")), module.replace("@0.1.0", &format!("@{version}")));
+    let version = format!("@{version}");
+    let (package, module) = (change(&package).replace("@0.1.0", &version), module.replace("@0.1.0", &version));
     let mut resolve = wit_parser::Resolve::default();
     let id = resolve.push_source("runner.wit", &package).unwrap();
     let world = resolve.select_world(&[id], Some(world)).unwrap();

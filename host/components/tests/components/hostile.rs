@@ -1,7 +1,7 @@
 //! Guests that do not return: each export of each world, in each way. What comes of it is a typed error that names the
 //! component, and the runtime serves others afterwards.
 
-use wasmlx_components::{ComponentError, ComponentErrorKind, Conversation, Message, PolicyComponent, Template};
+use wasmlx_components::{AnswerContext, ComponentError, ComponentErrorKind, Conversation, Message, PolicyComponent, Template};
 use wasmlx_engine::{PolicyError, PolicyErrorKind, SavedState};
 
 use crate::chats;
@@ -38,7 +38,7 @@ fn templates_that_do_not_return() {
         let conversation = Conversation { messages: vec![Message::user("hello")], ..Conversation::default() };
         template.render(&conversation)?;
         template.stops()?;
-        let mut parser = template.parser()?;
+        let mut parser = template.parser(&AnswerContext::default())?;
         parser.push("hello")?;
         parser.finish()?;
         drop(parser);
@@ -50,13 +50,13 @@ fn templates_that_do_not_return() {
 #[test]
 fn after_a_trap_a_template_has_another_instance() {
     let template = Template::new(&Guest { place: 5, attack: Attack::Trap, ..GOOD }.template(), "{}").unwrap();
-    let mut parser = template.parser().unwrap();
+    let mut parser = template.parser(&AnswerContext::default()).unwrap();
     assert_eq!(parser.push("hello").unwrap_err().kind(), ComponentErrorKind::Trapped);
     // The parser was the old instance's.
     assert_eq!(parser.finish().unwrap_err().kind(), ComponentErrorKind::Trapped);
     template.stops().unwrap();
     assert_eq!(parser.finish().unwrap_err().kind(), ComponentErrorKind::Trapped);
-    assert_eq!(template.parser().unwrap().finish().unwrap(), []);
+    assert_eq!(template.parser(&AnswerContext::default()).unwrap().finish().unwrap(), []);
 }
 
 #[test]

@@ -4,16 +4,27 @@ use std::fs;
 
 use wasmlx_components::{ComponentErrorKind, ComponentKind, PolicyComponent, Runtime, RuntimeOptions, Template};
 
-use crate::guests::{GOOD, component, runtime};
+use crate::guests::{GOOD, component, component_of, runtime};
 
 #[test]
-fn every_patch_version_is_served() {
+fn a_later_patch_version_is_served_if_it_asks_for_nothing_new() {
     let bytes = component(&GOOD.module("template"), "prompt-template", "0.1.7");
     let loaded = runtime().load("template", &bytes).unwrap();
     assert_eq!((loaded.kind(), loaded.version(), loaded.size()), (ComponentKind::Template, "0.1.7", bytes.len()));
     assert_eq!(loaded.digest().len(), 64);
     let template = Template::new(&loaded, "{}").unwrap();
     assert_eq!(template.stops().unwrap(), [""; 0]);
+}
+
+#[test]
+fn a_later_patch_version_that_asks_for_more_is_refused_as_such() {
+    let import = r#"(import "wasmlx:runner/logits@0.1.0" "[method]logits.scale""#;
+    let module = GOOD.module("policy").replace(import, &import.replace("scale", "smear"));
+    let bytes = component_of(&module, "sampling-policy", "0.1.12", |package| package.replace("scale:", "smear:"));
+    let error = runtime().load("newer", &bytes).unwrap_err();
+    assert_eq!(error.kind(), ComponentErrorKind::UnsupportedVersion, "{error}");
+    let expected = "component newer: it was built for wasmlx:runner 0.1.12; this host knows 0.1.0: ";
+    assert!(error.to_string().starts_with(expected) && error.to_string().contains("smear"), "{error}");
 }
 
 #[test]

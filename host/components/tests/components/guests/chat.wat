@@ -7,9 +7,10 @@ COMMON
   (data (i32.const 1200) "\00\00\00\00" "\c0\04\00\00" "\01\00\00\00")
   (data (i32.const 1216) "\05")
 
-  (func (export "wasmlx:runner/chat@0.1.0#[constructor]conversation") (param i32 i32) (result i32)
+  (func (export "wasmlx:runner/chat@0.1.0#[static]conversation.open") (param i32 i32) (result i32)
     (call $misbehave (i32.const 1))
-    (call $new (i32.const 7)))
+    (i32.store (i32.const 3076) (call $new (i32.const 7)))
+    (i32.const 3072))
 
   (func (export "wasmlx:runner/chat@0.1.0#[method]conversation.send") (param i32) (result i32)
     (call $misbehave (i32.const 2))

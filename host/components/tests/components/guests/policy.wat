@@ -14,9 +14,10 @@ COMMON
     (call $misbehave (i32.const 1))
     (i32.const 1024))
 
-  (func (export "wasmlx:runner/policy@0.1.0#[constructor]policy") (param i32 i32) (result i32)
+  (func (export "wasmlx:runner/policy@0.1.0#[static]policy.open") (param i32 i32) (result i32)
     (call $misbehave (i32.const 2))
-    (call $new (i32.const 7)))
+    (i32.store (i32.const 3076) (call $new (i32.const 7)))
+    (i32.const 3072))
 
   (func (export "wasmlx:runner/policy@0.1.0#[method]policy.max-backtrack") (param i32) (result i32)
     (call $misbehave (i32.const 3))
