@@ -58,10 +58,10 @@ pub use embed::*;
 
 pub use wasmlx_backend as backend;
 pub use wasmlx_backend::{Dtype, LoadProgress, Memory, ModelInfo};
-pub use wasmlx_components::{ComponentKind, MANIFEST_SECTION, Manifest, Requests};
 pub use wasmlx_components::{
     AnswerContext, Conversation, Document, Message, Output, Part, Tool as ToolDefinition, ToolCall,
 };
+pub use wasmlx_components::{ComponentKind, MANIFEST_SECTION, Manifest, Requests};
 pub use wasmlx_engine::{CancelToken, Chain, ChainPenalties, TokenLogprobs, Usage};
 pub use wasmlx_text::Segment;
 

@@ -66,9 +66,8 @@ impl PolicyComponent {
     ) -> Result<Box<dyn Policy>, ComponentError> {
         let mut instance = self.instance(vocabulary)?;
         let policy = match saved {
-            None => instance.setup("policy.open", |world, store| {
-                world.wasmlx_runner_policy().policy().call_open(store, params)
-            })?,
+            None => instance
+                .setup("policy.open", |world, store| world.wasmlx_runner_policy().policy().call_open(store, params))?,
             Some(saved) => {
                 let saved = saved.into();
                 instance.setup("policy.restore", |world, store| {

@@ -35,11 +35,7 @@ impl Template {
     ///
     /// # Errors
     /// [`ErrorKind::ComponentFailed`](crate::ErrorKind::ComponentFailed).
-    pub fn parse<'a>(
-        &self,
-        answer: &AnswerContext,
-        pieces: impl IntoIterator<Item = &'a str>,
-    ) -> Result<Vec<Output>> {
+    pub fn parse<'a>(&self, answer: &AnswerContext, pieces: impl IntoIterator<Item = &'a str>) -> Result<Vec<Output>> {
         let mut parser = self.0.parser(answer)?;
         let mut outputs = Vec::new();
         for piece in pieces {

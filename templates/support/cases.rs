@@ -7,7 +7,9 @@ use std::path::Path;
 use crate::answer::{AnswerReader, merge};
 use crate::json::Json;
 use crate::prompt::joined;
-use crate::{AnswerContext, Conversation, Document, Error, Message, Output, Part, PromptTemplate, Segment, Tool, ToolCall};
+use crate::{
+    AnswerContext, Conversation, Document, Error, Message, Output, Part, PromptTemplate, Segment, Tool, ToolCall,
+};
 
 /// Runs all cases of a folder and says how each that failed did; how many there were.
 ///

@@ -97,12 +97,7 @@ impl Answer {
 }
 
 /// What a text means that comes cut at these bytes, with neighbours of one kind joined.
-fn parse(
-    template: &Template,
-    context: &AnswerContext,
-    text: &str,
-    cuts: &[usize],
-) -> Result<Vec<Output>, String> {
+fn parse(template: &Template, context: &AnswerContext, text: &str, cuts: &[usize]) -> Result<Vec<Output>, String> {
     let told = |error: wasmlx_components::ComponentError| error.to_string();
     let mut parser = template.parser(context).map_err(told)?;
     let mut joined = Vec::new();

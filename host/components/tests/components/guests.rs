@@ -93,12 +93,7 @@ pub(crate) fn component(module: &str, world: &str, version: &str) -> Vec<u8> {
 }
 
 /// The same of interfaces that are changed first.
-pub(crate) fn component_of(
-    module: &str,
-    world: &str,
-    version: &str,
-    change: impl FnOnce(&str) -> String,
-) -> Vec<u8> {
+pub(crate) fn component_of(module: &str, world: &str, version: &str, change: impl FnOnce(&str) -> String) -> Vec<u8> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
     let mut package = "package wasmlx:runner@0.1.0;\n".to_owned();
     for file in ["types", "template", "logging", "policy", "chat"] {

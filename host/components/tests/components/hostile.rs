@@ -1,7 +1,9 @@
 //! Guests that do not return: each export of each world, in each way. What comes of it is a typed error that names the
 //! component, and the runtime serves others afterwards.
 
-use wasmlx_components::{AnswerContext, ComponentError, ComponentErrorKind, Conversation, Message, PolicyComponent, Template};
+use wasmlx_components::{
+    AnswerContext, ComponentError, ComponentErrorKind, Conversation, Message, PolicyComponent, Template,
+};
 use wasmlx_engine::{PolicyError, PolicyErrorKind, SavedState};
 
 use crate::chats;
