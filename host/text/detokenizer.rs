@@ -7,7 +7,9 @@ use crate::tokenizer::{Spelling, Tokenizer, fallback_byte};
 /// Turns a stream of ids into a stream of text.
 ///
 /// What [`push`](Self::push) gives out is never taken back and never ends in half a character; together with
-/// [`finish`](Self::finish) it is exactly what [`Tokenizer::decode`] makes of all the ids. A caller that wants to take
+/// [`finish`](Self::finish) it is exactly what [`Tokenizer::decode`] makes of all the ids. (Decoders that change what
+/// stands before a token, such as one that takes the space before a full stop away, are beyond that: what was given out
+/// stays, and nothing is left out.) A caller that wants to take
 /// tokens back, by [`truncate`](Self::truncate), shows no more than the [`text_of`](Self::text_of) those that are left.
 ///
 /// A push costs the decoding of a few tokens, however long the text is.
@@ -224,7 +226,9 @@ impl Detokenizer {
     /// Adds the text of the pieces not shown yet, and returns that of the whole window.
     fn show(&mut self, window: Window) -> Result<String, TextError> {
         let whole = self.tokenizer.decode_pieces(self.pieces[window.start..window.end].to_vec())?;
-        self.text.push_str(whole.strip_prefix(self.shown.as_str()).unwrap_or_default());
+        let same = whole.chars().zip(self.shown.chars()).take_while(|(new, old)| new == old);
+        let common: usize = same.map(|(letter, _)| letter.len_utf8()).sum();
+        self.text.push_str(&whole[common..]);
         Ok(whole)
     }
 }

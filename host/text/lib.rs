@@ -15,6 +15,7 @@ mod detokenizer;
 mod encode;
 mod error;
 mod folder;
+mod growth;
 mod segment;
 mod stop;
 mod tokenizer;

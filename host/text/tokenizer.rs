@@ -13,7 +13,10 @@ use crate::chat_template::ChatTemplates;
 use crate::error::{TextError, caught, guarded};
 use crate::folder::{self, Files};
 use crate::tokenizer_config::{SpecialTokens, TokenNames};
-use crate::tokenizer_json::{self, MAX_ID};
+use crate::tokenizer_json::{self, MAX_ID, MAX_TOKEN_BYTES};
+
+/// All added tokens together are no longer, in bytes of their normalised forms. Those of six thousand take 100 kB.
+const MAX_ADDED_BYTES: f64 = (4 << 20) as f64;
 
 /// A model's tokenizer. Clones share everything.
 #[derive(Clone)]
@@ -93,6 +96,8 @@ impl Tokenizer {
             }
         }
 
+        check_lengths(&tokens, parts.normalizer_growth).map_err(|why| invalid(&why))?;
+
         let mut base = tokenizers::Tokenizer::new(parts.model);
         caught(|| {
             base.with_normalizer(parts.normalizer)?;
@@ -108,6 +113,17 @@ impl Tokenizer {
                 return Err(invalid(&format!(
                     "the files beside it give the token {:?} the id {id}, which its vocabulary leaves no room for",
                     token.content
+                )));
+            }
+        }
+        // Where the model's own vocabulary has the token its id there counts, as in the tokenizers crate; the others take
+        // ids in their order, and a gap in those that are written would move all that follow.
+        let in_vocabulary = |content: &str| base.get_model().token_to_id(content).is_some();
+        for (id, content) in parts.written_ids.iter().filter(|(_, content)| !in_vocabulary(content)) {
+            let given = base.token_to_id(content);
+            if let Some(given) = given.filter(|given| given != id) {
+                return Err(invalid(&format!(
+                    "it gives the added token {content:?} the id {id}, where {given} is next"
                 )));
             }
         }
@@ -230,6 +246,20 @@ impl Tokenizer {
             _ => Spelling::Text,
         }
     }
+}
+
+/// Whether added tokens are no longer than those in use: they become a tree with a node a byte, of those that match
+/// after normalisation in their normalised form.
+fn check_lengths(tokens: &[tokenizers::AddedToken], normalizer_growth: f64) -> Result<(), String> {
+    if let Some(token) = tokens.iter().find(|token| token.content.len() > MAX_TOKEN_BYTES) {
+        let start: String = token.content.chars().take(20).collect();
+        return Err(format!("the added token that begins with {start:?} is {} bytes long", token.content.len()));
+    }
+    let bytes: usize = tokens.iter().map(|token| token.content.len()).sum();
+    if bytes as f64 * normalizer_growth > MAX_ADDED_BYTES {
+        return Err(format!("its added tokens take {bytes} bytes together, more than any model's"));
+    }
+    Ok(())
 }
 
 impl fmt::Debug for Tokenizer {

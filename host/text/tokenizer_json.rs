@@ -17,13 +17,18 @@ use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::{DecoderWrapper, ModelWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper};
 
 use crate::error::caught;
+use crate::growth;
 
 /// No id is larger: tables indexed by id must stay small. The largest vocabularies have 260 thousand entries.
 pub(crate) const MAX_ID: u32 = (1 << 24) - 1;
 
 /// No entry of a vocabulary is longer, in bytes. Some models build a tree one level a byte; the longest entries in
 /// use are runs of a few hundred spaces or dashes.
-const MAX_TOKEN_BYTES: usize = 2048;
+pub(crate) const MAX_TOKEN_BYTES: usize = 2048;
+
+/// All entries of a Unigram vocabulary together are no longer, in bytes: they become a tree with a node a byte. Those
+/// of 250 thousand entries take 2 MB.
+const MAX_UNIGRAM_BYTES: usize = 8 << 20;
 
 /// A tokenizer's parts, whichever files they came from.
 pub(crate) struct Parts {
@@ -33,11 +38,15 @@ pub(crate) struct Parts {
     /// The largest id in the model's vocabulary.
     pub(crate) largest_id: u32,
     pub(crate) normalizer: Option<NormalizerWrapper>,
+    /// How many times longer the normaliser can make a text.
+    pub(crate) normalizer_growth: f64,
     pub(crate) pre_tokenizer: Option<PreTokenizerWrapper>,
     pub(crate) post_processor: Option<PostProcessorWrapper>,
     pub(crate) decoder: Option<DecoderWrapper>,
     /// In the order in which they take ids.
     pub(crate) added_tokens: Vec<tokenizers::AddedToken>,
+    /// The ids that the file gives them, where it does.
+    pub(crate) written_ids: Vec<(u32, String)>,
 }
 
 /// Why a file was refused: what follows "is not a valid tokenizer file: ".
@@ -51,15 +60,24 @@ pub(crate) fn read(json: &[u8]) -> Result<Parts, Refusal> {
     }
     let largest_id = file.model.vocab.largest_id;
     let (model, unknown_id) = build_model(file.model)?;
+    let written_ids = file.added_tokens.iter().filter_map(|token| Some((token.id?, token.content.clone()))).collect();
+    let growth = |name: &str, part: &Option<Value>| {
+        part.as_ref().map_or(Ok(1.0), |part| growth::of_part(part).map_err(|why| format!("in `{name}`: {why}")))
+    };
+    let normalizer_growth = growth("normalizer", &file.normalizer)?;
+    growth("pre_tokenizer", &file.pre_tokenizer)?;
+    growth("decoder", &file.decoder)?;
     Ok(Parts {
         model,
         unknown_id,
         largest_id,
         normalizer: part("normalizer", file.normalizer)?,
+        normalizer_growth,
         pre_tokenizer: part("pre_tokenizer", file.pre_tokenizer)?,
         post_processor: part("post_processor", file.post_processor)?,
         decoder: part("decoder", file.decoder)?,
         added_tokens: file.added_tokens.into_iter().map(Into::into).collect(),
+        written_ids,
     })
 }
 
@@ -77,9 +95,11 @@ struct File {
     model: ModelEntry,
 }
 
-/// An added token as `tokenizer.json` and `tokenizer_config.json` write it. Its id follows from its place.
+/// An added token as `tokenizer.json` and `tokenizer_config.json` write it.
 #[derive(Deserialize, Clone)]
 pub(crate) struct AddedTokenEntry {
+    /// The second of the files has it elsewhere.
+    id: Option<u32>,
     pub(crate) content: String,
     #[serde(default)]
     single_word: bool,
@@ -157,6 +177,10 @@ fn build_model(entry: ModelEntry) -> Result<(ModelWrapper, Option<u32>), Refusal
             build_bpe(vocab, merges, entry.vocab.longest, options)
         }
         ("Unigram", Entries::Scored(vocab)) => {
+            let bytes: usize = vocab.iter().map(|(token, _)| token.len()).sum();
+            if bytes > MAX_UNIGRAM_BYTES {
+                return Err(format!("the tokens of its vocabulary take {bytes} bytes together, more than any model's"));
+            }
             let unknown_id = entry.unk_id.and_then(|id| u32::try_from(id).ok());
             let model = Unigram::from(vocab, entry.unk_id, entry.byte_fallback.unwrap_or_default())
                 .map_err(|error| error.to_string())?;

@@ -91,9 +91,11 @@ pub(crate) fn build(file: VocabFile, merges: Vec<Merge>, family: Family, prefix_
         unknown_id,
         largest_id: file.largest_id,
         normalizer: (family == Family::Qwen2).then(|| NFC.into()),
+        normalizer_growth: 1.0,
         pre_tokenizer: Some(pre_tokenizer),
         post_processor: Some(byte_level.into()),
         decoder: Some(byte_level.into()),
         added_tokens: Vec::new(),
+        written_ids: Vec::new(),
     })
 }

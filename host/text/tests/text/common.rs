@@ -1,5 +1,6 @@
 //! What the tests share: tokenizers from files and trained on the spot, and texts cut into segments.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -13,16 +14,16 @@ use tokenizers::models::{ModelWrapper, TrainerWrapper};
 use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
 use wasmlx_text::{Segment, Tokenizer};
 
-/// The folder of shared test material, or nothing (said on stderr) where it is absent.
+/// The folder of shared test material, or nothing (said on stderr) where it is absent; where it is named it must be
+/// there.
 pub(crate) fn shared(what: &str) -> Option<PathBuf> {
-    let folder = match std::env::var_os("WASMLX_SHARED") {
-        Some(folder) => PathBuf::from(folder),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
-    };
-    let path = folder.join(what);
+    let named = std::env::var_os("WASMLX_SHARED").map(PathBuf::from);
+    let must_be = named.is_some();
+    let path = named.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared")).join(what);
     if path.exists() {
         return Some(path);
     }
+    assert!(!must_be, "WASMLX_SHARED is set, but {} is absent", path.display());
     eprintln!("skipped: {} is absent", path.display());
     None
 }
@@ -144,7 +145,27 @@ fn finished(mut tokenizer: tokenizers::Tokenizer, change: impl FnOnce(&mut Value
     tokenizer.add_tokens(added_tokens()).unwrap();
     let mut value = serde_json::to_value(&tokenizer).unwrap();
     change(&mut value);
+    number_added_tokens(&mut value);
     serde_json::to_vec(&value).unwrap()
+}
+
+/// Writes the ids that follow from the vocabulary, which may have grown since the tokens were added.
+fn number_added_tokens(tokenizer: &mut Value) {
+    let own: HashMap<String, u64> = match &tokenizer["model"]["vocab"] {
+        Value::Object(vocab) => vocab.iter().map(|(token, id)| (token.clone(), id.as_u64().unwrap())).collect(),
+        Value::Array(vocab) => {
+            (0..).zip(vocab).map(|(id, entry)| (entry[0].as_str().unwrap().to_owned(), id)).collect()
+        }
+        other => panic!("no vocabulary: {other}"),
+    };
+    let mut next = own.len() as u64;
+    for token in tokenizer["added_tokens"].as_array_mut().unwrap() {
+        let id = own.get(token["content"].as_str().unwrap()).copied().unwrap_or_else(|| {
+            next += 1;
+            next - 1
+        });
+        token["id"] = json!(id);
+    }
 }
 
 /// Gives the model a token for each byte.

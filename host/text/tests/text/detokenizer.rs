@@ -26,6 +26,18 @@ fn bytes_within() -> Pair {
     Pair::new("bytes within", &serde_json::to_vec(&file).unwrap())
 }
 
+#[test]
+fn what_a_decoder_changes_afterwards_is_shown_all_the_same() {
+    let file = json!({"model": {"type": "WordLevel", "vocab": {"so": 0, " ": 1, ".": 2, "x": 3}, "unk_token": "x"},
+        "decoder": {"type": "Sequence", "decoders": [
+            {"type": "Fuse"}, {"type": "Replace", "pattern": {"String": " ."}, "content": "."}]}});
+    let tokenizer = Tokenizer::from_bytes(&serde_json::to_vec(&file).unwrap()).unwrap();
+    let mut detokenizer = Detokenizer::new(&tokenizer, false);
+    let pushed: Vec<String> = [0, 1, 2, 0].into_iter().map(|id| detokenizer.push(id).unwrap().to_owned()).collect();
+    assert_eq!(pushed, ["so", " ", ".", "so"]);
+    assert_eq!(tokenizer.decode(&[0, 1, 2, 0], false).unwrap(), "so.so");
+}
+
 /// Tokenizers with decoders that no other test has.
 fn other_decoders() -> &'static [Pair] {
     static PAIRS: std::sync::OnceLock<Vec<Pair>> = std::sync::OnceLock::new();

@@ -133,6 +133,49 @@ fn a_token_longer_than_any_in_use_is_refused() {
     assert_eq!(of_length(1 << 20).unwrap_err().kind(), TextErrorKind::FileInvalid);
 }
 
+#[test]
+fn a_file_that_would_take_all_memory_is_refused() {
+    let tenfold = json!({"type": "Replace", "pattern": {"String": "a"}, "content": "a".repeat(10)});
+    let twelve = vec![tenfold; 12];
+    let model = json!({"type": "BPE", "vocab": {"b": 0}, "merges": []});
+    let token = |id: usize, content: String| {
+        json!({"id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
+            "normalized": true, "special": false})
+    };
+    let numbered: Vec<Value> = (1..3000).map(|id| token(id, format!("<{id}>{}", "-".repeat(2000)))).collect();
+    let scored: Vec<Value> = (0..5000).map(|id| json!([format!("{id}{}", "-".repeat(2000)), -1.0])).collect();
+    let files = [
+        json!({"model": model, "added_tokens": [token(1, "a".to_owned())],
+            "normalizer": {"type": "Sequence", "normalizers": twelve}}),
+        json!({"model": model, "decoder": {"type": "Sequence", "decoders": twelve}}),
+        json!({"model": model, "added_tokens": [token(1, "a".repeat(4000))]}),
+        json!({"model": model, "added_tokens": numbered}),
+        json!({"model": {"type": "Unigram", "unk_id": 0, "vocab": scored}}),
+    ];
+    let messages = files.map(|file| {
+        let error = Tokenizer::from_bytes(&serde_json::to_vec(&file).unwrap()).unwrap_err();
+        format!("{:?}: {error}", error.kind())
+    });
+    insta::assert_snapshot!(messages.join("\n"));
+}
+
+#[test]
+fn added_tokens_have_the_ids_that_are_written() {
+    let file = |first: u32, second: u32, third: u32| {
+        let token = |id: u32, content: &str| json!({"id": id, "content": content, "special": true});
+        let file = json!({"model": {"type": "BPE", "vocab": {"a": 0, "<s>": 1}, "merges": []},
+            "added_tokens": [token(first, "<s>"), token(second, "<x>"), token(third, "<y>")]});
+        Tokenizer::from_bytes(&serde_json::to_vec(&file).unwrap())
+    };
+    let ids = |tokenizer: &Tokenizer| ["<s>", "<x>", "<y>"].map(|name| tokenizer.token_id(name).unwrap());
+    assert_eq!(ids(&file(1, 2, 3).unwrap()), [1, 2, 3]);
+    // The vocabulary's own id counts, as in the tokenizers crate.
+    assert_eq!(ids(&file(7, 2, 3).unwrap()), [1, 2, 3]);
+    let gap = file(1, 2, 4).unwrap_err();
+    assert_eq!(gap.kind(), TextErrorKind::FileInvalid);
+    assert!(gap.to_string().contains(r#""<y>" the id 4, where 3 is next"#), "{gap}");
+}
+
 /// Rebuilds a model's `vocab.json` and `merges.txt` from its `tokenizer.json`.
 fn as_old_files(from: &Path, to: &Path) {
     let file: Value = serde_json::from_slice(&fs::read(from.join("tokenizer.json")).unwrap()).unwrap();
