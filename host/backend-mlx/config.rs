@@ -40,7 +40,7 @@ pub struct ModelConfig {
     pub head_dimension: i32,
     /// Rows of the embedding and of the output layer.
     pub vocabulary_size: i32,
-    /// `max_position_embeddings`: the most tokens it was made for.
+    /// The most tokens it was made for: `max_position_embeddings`, or farther where its positions are stretched.
     pub context_length: u32,
     /// What RMSNorm adds under its root.
     pub rms_norm_epsilon: f32,
@@ -152,7 +152,10 @@ impl Written {
             )));
         }
         let layers = within("num_hidden_layers", self.num_hidden_layers, MAXIMUM_LAYERS)?;
-        let context_length = self.max_position_embeddings.unwrap_or(defaults.context_length);
+        let written = self.max_position_embeddings.unwrap_or(defaults.context_length);
+        let context = u32::try_from(written).ok().filter(|&context| context > 0);
+        let context = context.ok_or_else(|| cannot_be("max_position_embeddings", written))?;
+        let rope = RopeConfig::read(self, defaults, context)?;
         let rms_norm_epsilon = self.rms_norm_eps.ok_or_else(|| missing("rms_norm_eps"))?;
         if !(0.0..=1.0).contains(&rms_norm_epsilon) {
             return Err(cannot_be("rms_norm_eps", rms_norm_epsilon));
@@ -166,10 +169,9 @@ impl Written {
             // Zero where they do not divide; `finish` refuses it unless the file gave a size of its own.
             head_dimension: if hidden_size % attention_heads == 0 { hidden_size / attention_heads } else { 0 },
             vocabulary_size: dimension("vocab_size", self.vocab_size)?,
-            context_length: u32::try_from(context_length)
-                .map_err(|_| cannot_be("max_position_embeddings", context_length))?,
+            context_length: rope.scaling.reach(context),
             rms_norm_epsilon: rms_norm_epsilon as f32,
-            rope: RopeConfig::read(self, defaults)?,
+            rope,
             tie_word_embeddings: self.tie_word_embeddings,
             biases: Biases::default(),
             head_norms: false,

@@ -3,15 +3,17 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use mlx_rs::{Array, Device, DeviceType, Dtype as MlxDtype, memory};
 use wasmlx_backend::{
     Backend, BackendError, BackendErrorKind, Counters, Dtype, LoadOptions, LoadProgress, Memory, Model, ModelInfo,
 };
 
+use crate::available_memory::available_memory;
 use crate::config::ModelConfig;
-use crate::error::{Doing, invalid_model};
+use crate::error::Doing;
+use crate::files::read_small;
 use crate::layers::Decoder;
 use crate::model::MlxModel;
 use crate::weights::{Holding, Weights};
@@ -19,7 +21,7 @@ use crate::weights::{Holding, Weights};
 /// Which device is wanted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// A GPU where MLX has one, else the CPU.
+    /// What the process uses already; else a GPU where MLX has one that works, else the CPU.
     #[default]
     Auto,
     /// The CPU.
@@ -44,7 +46,7 @@ pub struct Installation {
 /// MLX on one device, for the thread that made it.
 ///
 /// The device is MLX's default one and so a matter of the whole process: a second backend of another kind would take
-/// the place of the first, and is refused.
+/// the place of the first, and is refused. Several backends on one device work beside each other.
 pub struct MlxBackend {
     kind: Kind,
     name: String,
@@ -96,33 +98,48 @@ impl MlxBackend {
     /// `DeviceUnavailable` where MLX cannot be opened, or a GPU is asked for and MLX has none; `InvalidInput` where
     /// the process uses the other device already.
     pub fn new(choice: DeviceChoice) -> Result<Self, BackendError> {
+        static IN_USE: Mutex<Option<Kind>> = Mutex::new(None);
         let installation = installation()?;
-        let kind = match (choice, &installation.gpu) {
-            (DeviceChoice::Cpu, _) | (DeviceChoice::Auto, None) => Kind::Cpu,
-            (DeviceChoice::Auto | DeviceChoice::Gpu, Some(_)) => Kind::Gpu,
-            (DeviceChoice::Gpu, None) => return Err(no_gpu(&installation)),
-        };
-        static IN_USE: OnceLock<Kind> = OnceLock::new();
-        if *IN_USE.get_or_init(|| kind) != kind {
-            return Err(crate::error::invalid_input("this process uses MLX on another device already"));
+        if choice == DeviceChoice::Gpu && installation.gpu.is_none() {
+            return Err(no_gpu(&installation));
         }
+        let mut in_use = IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
+        let start: Option<&dyn Fn() -> Result<(), BackendError>> = installation.gpu.as_ref().map(|_| &start_gpu as _);
+        let kind = choose(choice, *in_use, start)?;
+        if kind == Kind::Cpu {
+            Device::set_default(&Device::cpu());
+        }
+        *in_use = Some(kind);
         let name = match (kind, installation.gpu) {
             (Kind::Cpu, _) => "cpu".to_owned(),
             (Kind::Gpu, gpu) => format!("gpu ({})", gpu.unwrap_or_default()),
         };
-        Device::set_default(&match kind {
-            Kind::Cpu => Device::cpu(),
-            Kind::Gpu => Device::gpu(),
-        });
-        if kind == Kind::Gpu {
-            start_gpu()?;
-        }
         Ok(Self { kind, name, tally: Arc::default() })
     }
+}
 
+/// Which device a new backend takes: `in_use` is the process's, and `gpu` starts the GPU where there is one.
+fn choose(
+    choice: DeviceChoice,
+    in_use: Option<Kind>,
+    gpu: Option<&dyn Fn() -> Result<(), BackendError>>,
+) -> Result<Kind, BackendError> {
+    match (choice, in_use, gpu) {
+        (DeviceChoice::Auto, Some(kind), _) => Ok(kind),
+        (DeviceChoice::Cpu, Some(Kind::Gpu), _) | (DeviceChoice::Gpu, Some(Kind::Cpu), _) => {
+            Err(crate::error::invalid_input("this process uses MLX on another device already"))
+        }
+        (_, Some(kind), _) => Ok(kind),
+        (DeviceChoice::Cpu, None, _) | (_, None, None) => Ok(Kind::Cpu),
+        (DeviceChoice::Auto, None, Some(start)) => Ok(if start().is_ok() { Kind::Gpu } else { Kind::Cpu }),
+        (DeviceChoice::Gpu, None, Some(start)) => start().map(|()| Kind::Gpu),
+    }
+}
+
+impl Kind {
     /// How weights are held, by what the caller wants and what suits the device.
-    fn holding(&self, dtype: Dtype) -> Holding {
-        let on_cpu = self.kind == Kind::Cpu;
+    fn holding(self, dtype: Dtype) -> Holding {
+        let on_cpu = self == Self::Cpu;
         let (dtype, unpacked) = match dtype {
             Dtype::Auto if on_cpu => (Some(MlxDtype::Float32), true),
             Dtype::Float32 => (Some(MlxDtype::Float32), true),
@@ -131,6 +148,44 @@ impl MlxBackend {
             _ => (None, false),
         };
         Holding { dtype, unpacked, on_cpu }
+    }
+}
+
+/// Bytes that a model's weights take.
+#[derive(Debug, Clone, Copy)]
+struct Sizes {
+    /// As stored, and read already.
+    stored: u64,
+    /// In float32, unpacked.
+    float32: u64,
+}
+
+impl Holding {
+    /// The same where the CPU's memory has room for it. Where nobody asked for float32 weights are held as stored
+    /// instead.
+    ///
+    /// # Errors
+    /// `OutOfMemory` where somebody did.
+    fn within(self, wanted: Dtype, sizes: Sizes, available: Option<u64>) -> Result<Self, BackendError> {
+        let available = available.unwrap_or(u64::MAX);
+        match wanted {
+            // The room that is left beside the weights is for caches.
+            Dtype::Auto if self.on_cpu && available < sizes.float32 => {
+                Ok(Self { dtype: None, unpacked: false, ..self })
+            }
+            Dtype::Float32 if self.on_cpu && available < sizes.float32.saturating_sub(sizes.stored) => {
+                Err(BackendError::new(
+                    BackendErrorKind::OutOfMemory,
+                    format!(
+                        "the weights take {} bytes in float32, {} more than as stored, and {available} are available; \
+                         load them with dtype auto, bfloat16 or float16, or free memory",
+                        sizes.float32,
+                        sizes.float32 - sizes.stored
+                    ),
+                ))
+            }
+            _ => Ok(self),
+        }
     }
 }
 
@@ -147,20 +202,17 @@ impl Backend for MlxBackend {
     ) -> Result<Box<dyn Model>, BackendError> {
         static MODELS: AtomicU64 = AtomicU64::new(0);
         let path = folder.join("config.json");
-        let json = std::fs::read(&path).map_err(|error| {
-            invalid_model(format!("{} is no model: cannot read config.json: {error}", folder.display()))
-        })?;
+        let json = read_small(&path)?;
         let config = ModelConfig::parse(&json)
             .map_err(|error| BackendError::new(error.kind(), format!("{}: {error}", folder.display())))?;
         let mut latest = None;
-        let mut weights =
-            Weights::read(folder, config.quantization.clone(), self.holding(options.dtype), &mut |step| {
-                latest = Some(step.clone());
-                progress(step)
-            })?;
-        if options.dtype == Dtype::Auto && available_memory().is_some_and(|bytes| bytes < weights.float32_bytes()) {
-            weights.holding = Holding { dtype: None, unpacked: false, ..weights.holding };
-        }
+        let holding = self.kind.holding(options.dtype);
+        let mut weights = Weights::read(folder, config.quantization.clone(), holding, &mut |step| {
+            latest = Some(step.clone());
+            progress(step)
+        })?;
+        let sizes = Sizes { stored: weights.stored_bytes(), float32: weights.float32_bytes() };
+        weights.holding = holding.within(options.dtype, sizes, available_memory())?;
         let unpacked = weights.holding.unpacked;
         let mut go_on = || latest.clone().map_or(ControlFlow::Continue(()), &mut *progress);
         let decoder = Decoder::load(&config, &mut weights, &mut go_on)?;
@@ -223,10 +275,13 @@ fn libraries() -> Result<(Option<PathBuf>, Option<PathBuf>), BackendError> {
     Ok((None, None))
 }
 
-/// Computes something on the GPU, so that a driver that does not work is an error now and not at the first token.
+/// Makes the GPU the default device and computes something there, so that a driver that does not work is an error now
+/// and not at the first token.
 fn start_gpu() -> Result<(), BackendError> {
+    Device::set_default(&Device::gpu());
     let first = Array::from_bool(false).logical_not().and_then(|value| value.eval());
     first.map_err(|error| {
+        Device::set_default(&Device::cpu());
         let reason = format!("the GPU does not work: {error}. Update its driver, or compute with --device cpu");
         BackendError::new(BackendErrorKind::DeviceUnavailable, reason)
     })?;
@@ -255,17 +310,6 @@ fn gpu_name() -> Option<String> {
     let first = std::fs::read_dir("/proc/driver/nvidia/gpus").ok()?.next()?.ok()?.path();
     let description = std::fs::read_to_string(first.join("information")).ok()?;
     description.lines().find_map(|line| Some(line.strip_prefix("Model:")?.trim().to_owned()))
-}
-
-/// Bytes that the system could give without paging, where it says so.
-fn available_memory() -> Option<u64> {
-    parse_available(&std::fs::read_to_string("/proc/meminfo").ok()?)
-}
-
-/// The line `MemAvailable: 1234 kB` of Linux's /proc/meminfo.
-fn parse_available(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 fn no_gpu(installation: &Installation) -> BackendError {
@@ -299,10 +343,47 @@ fn wire() {
 mod tests {
     use super::*;
 
+    const PACKED: Sizes = Sizes { stored: 100, float32: 700 };
+
+    /// How weights are held on a CPU.
+    fn on_cpu(dtype: Dtype, available: Option<u64>) -> Result<Holding, BackendErrorKind> {
+        Kind::Cpu.holding(dtype).within(dtype, PACKED, available).map_err(|error| error.kind())
+    }
+
     #[test]
-    fn available_memory_is_read_in_bytes() {
-        let meminfo = "MemTotal:       24648656 kB\nMemFree:  1 kB\nMemAvailable:   23000000 kB\n";
-        assert_eq!(parse_available(meminfo), Some(23_000_000 * 1024));
-        assert_eq!(parse_available("MemTotal: 1 kB\n"), None);
+    fn float32_is_held_where_there_is_room_and_refused_where_it_was_asked_for() {
+        let float32 = Holding { dtype: Some(MlxDtype::Float32), unpacked: true, on_cpu: true };
+        let as_stored = Holding { dtype: None, unpacked: false, on_cpu: true };
+        assert_eq!(on_cpu(Dtype::Auto, Some(700)), Ok(float32));
+        assert_eq!(on_cpu(Dtype::Auto, None), Ok(float32));
+        assert_eq!(on_cpu(Dtype::Auto, Some(699)), Ok(as_stored));
+        // What is stored is in memory already, and freed as it is converted.
+        assert_eq!(on_cpu(Dtype::Float32, Some(600)), Ok(float32));
+        assert_eq!(on_cpu(Dtype::Float32, Some(599)), Err(BackendErrorKind::OutOfMemory));
+        assert!(on_cpu(Dtype::Bfloat16, Some(0)).is_ok());
+        // A GPU's memory is not the system's.
+        let on_gpu = Kind::Gpu.holding(Dtype::Float32);
+        assert!(on_gpu.within(Dtype::Float32, PACKED, Some(0)).is_ok());
+    }
+
+    #[test]
+    fn a_gpu_that_does_not_start_leaves_the_cpu_to_those_who_did_not_ask_for_it() {
+        use DeviceChoice::{Auto, Cpu, Gpu};
+        let starts = || Ok(());
+        let fails = || Err(BackendError::new(BackendErrorKind::DeviceUnavailable, "its driver is old"));
+        let kind = |choice, in_use, gpu: Option<&dyn Fn() -> Result<(), BackendError>>| {
+            choose(choice, in_use, gpu).map_err(|error| error.kind())
+        };
+        assert_eq!(kind(Auto, None, Some(&starts)), Ok(Kind::Gpu));
+        assert_eq!(kind(Auto, None, Some(&fails)), Ok(Kind::Cpu));
+        assert_eq!(kind(Auto, None, None), Ok(Kind::Cpu));
+        assert_eq!(kind(Gpu, None, Some(&starts)), Ok(Kind::Gpu));
+        assert_eq!(kind(Gpu, None, Some(&fails)), Err(BackendErrorKind::DeviceUnavailable));
+        // What is in use is not started again, and whoever has no wish takes it.
+        assert_eq!(kind(Auto, Some(Kind::Cpu), Some(&starts)), Ok(Kind::Cpu));
+        assert_eq!(kind(Auto, Some(Kind::Gpu), Some(&fails)), Ok(Kind::Gpu));
+        assert_eq!(kind(Gpu, Some(Kind::Gpu), Some(&fails)), Ok(Kind::Gpu));
+        assert_eq!(kind(Gpu, Some(Kind::Cpu), Some(&starts)), Err(BackendErrorKind::InvalidInput));
+        assert_eq!(kind(Cpu, Some(Kind::Gpu), Some(&starts)), Err(BackendErrorKind::InvalidInput));
     }
 }

@@ -15,10 +15,12 @@
 
 #![warn(missing_docs)]
 
+mod available_memory;
 mod cache;
 pub mod config;
 mod device;
 mod error;
+mod files;
 mod layers;
 mod logits;
 mod model;

@@ -10,7 +10,7 @@ use std::thread;
 use mlx_rs::error::Result as MlxResult;
 use mlx_rs::ops::{self, concatenate};
 use mlx_rs::{Array, Dtype};
-use wasmlx_backend::BackendError;
+use wasmlx_backend::{BackendError, BackendErrorKind};
 
 use crate::config::Packing;
 use crate::error::Doing;
@@ -81,7 +81,13 @@ impl Packed {
 /// The result is to the bit what `mlx_lm convert --dequantize --dtype float32` makes: scales and biases are widened
 /// first, then one multiplication and one addition a number. MLX's own `dequantize` takes ten times as long on a CPU.
 pub(crate) fn unpack(parts: &[Packed]) -> Result<Array, BackendError> {
+    let size = |part: &Packed| part.scales.size() * part.packing.group_size as usize;
     let mut numbers: Vec<f32> = Vec::new();
+    let total = parts.iter().map(size).sum();
+    numbers.try_reserve_exact(total).map_err(|error| {
+        let message = format!("no memory for {total} unpacked weights: {error}");
+        BackendError::new(BackendErrorKind::OutOfMemory, message)
+    })?;
     let mut columns = 0;
     for part in parts {
         let scales = part.scales.as_dtype(Dtype::Float32).doing("reading scales")?;
@@ -91,7 +97,7 @@ pub(crate) fn unpack(parts: &[Packed]) -> Result<Array, BackendError> {
         let biases = biases.try_as_slice::<f32>().doing("reading biases")?;
         columns = part.scales.dim(1) as usize * part.packing.group_size as usize;
         let start = numbers.len();
-        numbers.resize(start + part.scales.size() * part.packing.group_size as usize, 0.0);
+        numbers.resize(start + size(part), 0.0);
         unpack_groups(part.packing, words, scales, biases, &mut numbers[start..]);
     }
     let rows = numbers.len() / columns.max(1);

@@ -5,13 +5,17 @@
 //! covered without gap or overlap, and that is checked here, as are sizes that cannot be: a file that was cut off, or
 //! made to lie, is refused before memory is taken on its word.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::de::{self, MapAccess, SeqAccess, Visitor};
 
 /// The longest header that is read, in bytes; the same limit as the reference implementation's.
 pub const MAXIMUM_HEADER_BYTES: u64 = 100_000_000;
+
+/// No tensor of a model has more dimensions.
+pub const MAXIMUM_DIMENSIONS: usize = 8;
 
 /// Bytes before the header: its length.
 pub const PREFIX_BYTES: u64 = 8;
@@ -208,6 +212,7 @@ struct Entries(Vec<(String, WrittenEntry)>);
 #[derive(Deserialize)]
 struct WrittenEntry {
     dtype: String,
+    #[serde(deserialize_with = "read_shape")]
     shape: Vec<u64>,
     data_offsets: (u64, u64),
 }
@@ -232,6 +237,30 @@ impl WrittenEntry {
     }
 }
 
+/// Reads no more dimensions than a tensor may have.
+fn read_shape<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<u64>, D::Error> {
+    struct Sizes;
+    impl<'de> Visitor<'de> for Sizes {
+        type Value = Vec<u64>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(formatter, "a list of at most {MAXIMUM_DIMENSIONS} sizes")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<u64>, A::Error> {
+            let mut sizes = Vec::new();
+            while let Some(size) = list.next_element()? {
+                if sizes.len() == MAXIMUM_DIMENSIONS {
+                    return Err(de::Error::invalid_length(MAXIMUM_DIMENSIONS + 1, &self));
+                }
+                sizes.push(size);
+            }
+            Ok(sizes)
+        }
+    }
+    deserializer.deserialize_seq(Sizes)
+}
+
 impl<'de> Deserialize<'de> for Entries {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct InOrder;
@@ -246,7 +275,8 @@ impl<'de> Deserialize<'de> for Entries {
                 let mut entries = Vec::new();
                 while let Some(name) = map.next_key::<String>()? {
                     if name == "__metadata__" {
-                        map.next_value::<IgnoredAny>()?;
+                        // Of strings alone: MLX refuses a file with anything else in it.
+                        map.next_value::<BTreeMap<String, String>>()?;
                     } else {
                         entries.push((name, map.next_value()?));
                     }
@@ -260,6 +290,8 @@ impl<'de> Deserialize<'de> for Entries {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const TWO: &str = r#"{"__metadata__":{"format":"mlx"},
@@ -307,22 +339,75 @@ mod tests {
         let huge = "[4294967296,4294967296,4294967296]";
         assert!(matches!(refused(&[entry("a", huge, 0, 16)]), HeaderError::Size { .. }));
         assert_eq!(refused(&[entry("a", "[2]", 0, 8), entry("a", "[2]", 8, 16)]), HeaderError::Duplicate("a".into()));
+        let endless = format!("[{}]", ["1"; 9].join(","));
+        assert!(matches!(refused(&[entry("a", &endless, 0, 4)]), HeaderError::Json(why) if why.contains("at most 8")));
+        let metadata = parse(r#"{"__metadata__":{"format":7}}"#, 0).unwrap_err();
+        assert!(matches!(metadata, HeaderError::Json(_)), "{metadata}");
         let strange = parse(r#"{"a":{"dtype":"F4","shape":[8],"data_offsets":[0,16]}}"#, 16).unwrap_err();
         assert!(matches!(strange, HeaderError::Element { .. }), "{strange}");
     }
 
-    proptest::proptest! {
-        /// Whatever the bytes say, the answer is a header or an error, never a panic.
+    /// What every header that is taken keeps: the tensors fill the file, each as long as its shape says.
+    fn fills(header: &Header, json: &[u8], file_bytes: u64) -> Result<(), TestCaseError> {
+        let mut expected = 0;
+        for tensor in &header.tensors {
+            let numbers: u64 = tensor.shape.iter().map(|&size| size as u64).product();
+            prop_assert_eq!((tensor.begin, tensor.end - tensor.begin), (expected, numbers * tensor.element.bytes()));
+            expected = tensor.end;
+        }
+        prop_assert_eq!(PREFIX_BYTES + json.len() as u64 + expected, file_bytes);
+        Ok(())
+    }
+
+    fn number() -> impl Strategy<Value = u64> {
+        let edges = prop::sample::select(&[1 << 31, 1 << 32, 1 << 62, u64::MAX / 4, u64::MAX][..]);
+        prop_oneof![8 => 0u64..9, 1 => edges, 1 => any::<u64>()]
+    }
+
+    proptest! {
+        /// Whatever the bytes say, the answer is a header that is right or an error, never a panic.
         #[test]
-        fn any_bytes_are_answered(json: Vec<u8>, size: u64) {
-            let _ = Header::parse(&json, size);
+        fn changed_bytes_are_refused_or_right(
+            changes in prop::collection::vec((0..TWO.len(), prop::sample::select(&b"0123456789{}[]\",:ab"[..])), 1..3),
+            size in 0u64..32,
+        ) {
+            let mut json = TWO.as_bytes().to_vec();
+            for (at, byte) in changes {
+                json[at] = byte;
+            }
+            let file_bytes = PREFIX_BYTES + json.len() as u64 + size;
+            if let Ok(header) = Header::parse(&json, file_bytes) {
+                fills(&header, &json, file_bytes)?;
+            }
         }
 
-        /// Numbers at the edges of their types, in every place of an entry.
+        /// Numbers at the edges of their types, in every place of two entries, beside those that are right.
         #[test]
-        fn any_numbers_are_answered(shape: Vec<u64>, begin: u64, end: u64, size: u64) {
-            let json = format!(r#"{{"a":{{"dtype":"F32","shape":{shape:?},"data_offsets":[{begin},{end}]}}}}"#);
-            let _ = Header::parse(json.as_bytes(), size);
+        fn any_numbers_are_refused_or_right(
+            first in prop::collection::vec(number(), 0..4),
+            second in prop::collection::vec(number(), 0..4),
+            lie in prop::option::weighted(0.5, (0usize..5, number())),
+        ) {
+            let bytes = |shape: &[u64]| shape.iter().fold(4u64, |bytes, &size| bytes.wrapping_mul(size));
+            let border = bytes(&first);
+            let end = border.wrapping_add(bytes(&second));
+            let mut numbers = [0, border, border, end, end];
+            if let Some((place, number)) = lie {
+                numbers[place] = number;
+            }
+            let [begin_a, end_a, begin_b, end_b, size] = numbers;
+            let json = format!(
+                r#"{{"a":{{"dtype":"F32","shape":{first:?},"data_offsets":[{begin_a},{end_a}]}},
+                    "b":{{"dtype":"F32","shape":{second:?},"data_offsets":[{begin_b},{end_b}]}}}}"#
+            );
+            let file_bytes = (PREFIX_BYTES + json.len() as u64).saturating_add(size);
+            match Header::parse(json.as_bytes(), file_bytes) {
+                Ok(header) => fills(&header, json.as_bytes(), file_bytes)?,
+                Err(error) => {
+                    let small = first.iter().chain(&second).all(|&size| size < 9);
+                    prop_assert!(lie.is_some() || !small, "{} was refused: {}", json, error);
+                }
+            }
         }
     }
 }

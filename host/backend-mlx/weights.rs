@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 
 use mlx_rs::{Array, Dtype, transforms};
 use serde::Deserialize;
-use wasmlx_backend::{BackendError, LoadProgress};
+use wasmlx_backend::{BackendError, BackendErrorKind, LoadProgress};
 
 use crate::config::{Packing, Quantization};
 use crate::error::{Doing, broken_off, invalid_model, unsupported};
+use crate::files::read_small;
 use crate::packed::Packed;
 use crate::safetensors::{Header, PREFIX_BYTES};
 
@@ -73,8 +74,7 @@ impl Weights {
         let mut bytes_done = 0;
         let mut tensors: HashMap<String, Tensor> = HashMap::new();
         for (file, (path, header)) in files.iter().zip(headers).enumerate() {
-            let mut arrays = Array::load_safetensors(path).doing(&format!("reading {}", path.display()))?;
-            transforms::eval(arrays.values()).doing(&format!("reading {}", path.display()))?;
+            let mut arrays = read_arrays(path)?;
             for entry in header.tensors {
                 let Some(array) = arrays.remove(&entry.name) else { continue };
                 if let Some(other) = tensors.get(&entry.name) {
@@ -95,6 +95,11 @@ impl Weights {
         // Some exports hold the wavelengths of rotary positions, which follow from the configuration.
         tensors.retain(|name, _| !name.ends_with("rotary_emb.inv_freq"));
         Ok(Self { files, tensors, quantization, holding, parameters: 0 })
+    }
+
+    /// Bytes that all weights take as stored.
+    pub(crate) fn stored_bytes(&self) -> u64 {
+        self.tensors.values().map(|tensor| tensor.array.nbytes() as u64).sum()
     }
 
     /// Bytes that all weights take in float32, unpacked.
@@ -237,6 +242,21 @@ impl Weights {
     }
 }
 
+/// Reads all tensors of a file.
+fn read_arrays(path: &Path) -> Result<HashMap<String, Array>, BackendError> {
+    let what = format!("reading {}", path.display());
+    let read = || {
+        let arrays = Array::load_safetensors(path).doing(&what)?;
+        transforms::eval(arrays.values()).doing(&what)?;
+        Ok(arrays)
+    };
+    read().map_err(|error: BackendError| match error.kind() {
+        BackendErrorKind::OutOfMemory => error,
+        // What it does not read is a file that is not what its header says.
+        _ => invalid_model(error),
+    })
+}
+
 /// The weights files of a folder: those that the index names, else all of `model*.safetensors`.
 fn list(folder: &Path) -> Result<Vec<PathBuf>, BackendError> {
     #[derive(Deserialize)]
@@ -248,7 +268,7 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, BackendError> {
 
     let index_path = folder.join(INDEX);
     if index_path.is_file() {
-        let text = fs::read(&index_path).map_err(|error| unreadable(&index_path, error))?;
+        let text = read_small(&index_path)?;
         let index: Index = serde_json::from_slice(&text)
             .map_err(|error| invalid_model(format!("{} is not what it should be: {error}", index_path.display())))?;
         let names: BTreeSet<String> = index.weight_map.into_values().collect();

@@ -1,6 +1,7 @@
 //! `wasmlx run`.
 
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
 use std::process::Stdio;
 
 use serde_json::Value;
@@ -26,6 +27,34 @@ fn the_capital_of_japan() {
     let summary = ran.stderr.trim_end();
     assert_eq!(summary.lines().count(), 1, "{summary}");
     assert!(summary.contains(" tokens, ") && summary.contains(" tokens/s, ") && summary.ends_with(" s"), "{summary}");
+}
+
+/// 88 tokens, where the file says 48 and stretches positions by two.
+#[test]
+fn a_stretched_model_answers_beyond_its_written_length() {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models");
+    let expected = std::fs::read(models.join("expected.json")).expect("the fixtures' answers");
+    let expected: Value = serde_json::from_slice(&expected).expect("JSON");
+    let expected = &expected["qwen2-dynamic"];
+    let list = |name: &str| -> Vec<u64> {
+        expected[name].as_array().expect("ids").iter().map(|id| id.as_u64().expect("an id")).collect()
+    };
+    let prompt: Vec<String> = list("prompt").iter().map(u64::to_string).collect();
+    let folder = models.join("qwen2-dynamic").display().to_string();
+    let answer = json(&[
+        "-m",
+        &folder,
+        "--prompt-tokens",
+        &prompt.join(","),
+        "--max-tokens",
+        "48",
+        "--temperature",
+        "0",
+        "--ignore-eos",
+        "--device",
+        "cpu",
+    ]);
+    assert_eq!(ids(&answer), list("tokens"));
 }
 
 #[test]

@@ -28,10 +28,12 @@ pub enum RopeScaling {
         /// By what.
         factor: f32,
     },
-    /// The base grows with the text beyond the context length.
+    /// The base grows with the text beyond the context before stretching.
     Dynamic {
         /// How fast.
         factor: f64,
+        /// The context before stretching, in tokens.
+        original_context: f64,
     },
     /// Llama 3.1's: long wavelengths by a factor, short ones not, those between by both.
     Llama3 {
@@ -62,7 +64,8 @@ pub enum RopeScaling {
 }
 
 impl RopeConfig {
-    pub(super) fn read(written: &Written, defaults: &Defaults) -> Result<Self, BackendError> {
+    /// `context`: the file's `max_position_embeddings`.
+    pub(super) fn read(written: &Written, defaults: &Defaults, context: u32) -> Result<Self, BackendError> {
         // Since transformers 5 everything about positions lies in `rope_parameters`.
         let nested = written.rope_parameters.as_ref();
         let nested_theta = nested.and_then(|parameters| parameters.get("rope_theta")).and_then(Value::as_f64);
@@ -72,20 +75,22 @@ impl RopeConfig {
         }
         let scaling = match written.rope_scaling.as_ref().or(nested) {
             None => RopeScaling::Default,
-            Some(scaling) => RopeScaling::read(&Scaling(scaling))?,
+            Some(scaling) => RopeScaling::read(&Scaling(scaling), context)?,
         };
         Ok(Self { theta: theta as f32, traditional: written.rope_traditional.unwrap_or(false), scaling })
     }
 }
 
 impl RopeScaling {
-    fn read(scaling: &Scaling<'_>) -> Result<Self, BackendError> {
+    fn read(scaling: &Scaling<'_>, context: u32) -> Result<Self, BackendError> {
         let named = |key: &str| scaling.0.get(key).and_then(Value::as_str).filter(|name| !name.is_empty());
         // `mrope` gives pictures positions of their own; those of text are the plain ones.
         Ok(match named("type").or(named("rope_type")).unwrap_or("default") {
             "default" | "mrope" => Self::Default,
             "linear" => Self::Linear { factor: scaling.positive("factor", None)? as f32 },
-            "dynamic" => Self::Dynamic { factor: scaling.positive("factor", None)? },
+            "dynamic" => {
+                Self::Dynamic { factor: scaling.positive("factor", None)?, original_context: f64::from(context) }
+            }
             "llama3" => {
                 let low_frequency_factor = scaling.positive("low_freq_factor", Some(1.0))? as f32;
                 let high_frequency_factor = scaling.positive("high_freq_factor", Some(4.0))? as f32;
@@ -116,6 +121,22 @@ impl RopeScaling {
                 )));
             }
         })
+    }
+
+    /// How many tokens a model reaches whose `max_position_embeddings` is `written`.
+    ///
+    /// Models write the length before stretching or the one after it. As in vLLM (`_get_and_verify_max_len`), a
+    /// factor is taken to stretch what is written, or the original context where that is written too; Llama 3.1's
+    /// files write the length after it.
+    pub(super) fn reach(&self, written: u32) -> u32 {
+        let stretched = match self {
+            Self::Default | Self::Llama3 { .. } => return written,
+            Self::Linear { factor } => f64::from(written) * f64::from(*factor),
+            Self::Dynamic { factor, original_context } | Self::Yarn { factor, original_context, .. } => {
+                original_context * factor
+            }
+        };
+        written.max(stretched as u32)
     }
 }
 

@@ -76,11 +76,9 @@ impl Rope {
                 position_scale = 1.0 / factor;
                 Wavelengths::Geometric(theta)
             }
-            RopeScaling::Dynamic { factor } => Wavelengths::Growing {
-                theta: f64::from(theta),
-                factor: *factor,
-                context: f64::from(config.context_length),
-            },
+            RopeScaling::Dynamic { factor, original_context } => {
+                Wavelengths::Growing { theta: f64::from(theta), factor: *factor, context: *original_context }
+            }
             RopeScaling::Llama3 { factor, low_frequency_factor, high_frequency_factor, original_context } => {
                 let wavelengths = geometric(theta, half)?;
                 let stretch = [*factor, *low_frequency_factor, *high_frequency_factor, *original_context];

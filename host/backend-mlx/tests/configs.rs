@@ -4,13 +4,18 @@
 
 use std::path::{Path, PathBuf};
 
+use proptest::prelude::*;
 use wasmlx_backend::BackendErrorKind::{self, Unsupported};
 use wasmlx_backend_mlx::config::{ModelConfig, Packing, RopeScaling};
 
-/// The folder of files that are shared between programs and are no part of this repository.
+/// The folder of files that are shared between programs and are no part of this repository; where it is named it must
+/// be there.
 fn shared() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
-    let folder = std::env::var_os("WASMLX_SHARED").map_or(beside, PathBuf::from).join("model-configs");
+    let named = std::env::var_os("WASMLX_SHARED").map(PathBuf::from);
+    let must_be = named.is_some();
+    let folder = named.unwrap_or(beside).join("model-configs");
+    assert!(folder.is_dir() || !must_be, "WASMLX_SHARED is set, but {} is absent", folder.display());
     folder.is_dir().then_some(folder)
 }
 
@@ -106,10 +111,33 @@ fn parameters_of_positions_may_be_nested_and_exceptions_named() {
     assert_eq!(exceptions["model.layers.0.mlp.down_proj"], None);
     assert_eq!(exceptions.len(), 2);
 
+    assert_eq!(config.context_length, 4 * 40_960);
+
     let longrope = json.replace("linear", "longrope");
     let error = ModelConfig::parse(longrope.as_bytes()).unwrap_err();
     assert_eq!(error.kind(), Unsupported);
     assert!(error.to_string().contains("`longrope`"), "{error}");
+}
+
+/// The longest text of a model whose positions are stretched from what its file says.
+#[test]
+fn stretched_positions_reach_farther() {
+    let reach = |written: u32, scaling: serde_json::Value| {
+        let json = serde_json::json!({"model_type": "qwen3", "hidden_size": 64, "intermediate_size": 96,
+            "num_hidden_layers": 2, "num_attention_heads": 4, "head_dim": 16, "vocab_size": 320, "rms_norm_eps": 1e-6,
+            "rope_theta": 5000, "max_position_embeddings": written, "rope_scaling": scaling});
+        ModelConfig::parse(json.to_string().as_bytes()).unwrap().context_length
+    };
+    let scaling = |kind: &str, factor: f64| serde_json::json!({"rope_type": kind, "factor": factor});
+    let yarn = serde_json::json!({"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768});
+    assert_eq!(reach(32_768, yarn.clone()), 131_072);
+    assert_eq!(reach(40_960, yarn.clone()), 131_072);
+    assert_eq!(reach(262_144, yarn), 262_144);
+    assert_eq!(reach(2048, scaling("dynamic", 2.0)), 4096);
+    assert_eq!(reach(4096, scaling("linear", 2.5)), 10_240);
+    assert_eq!(reach(4096, scaling("linear", 1e12)), u32::MAX);
+    assert_eq!(reach(131_072, scaling("llama3", 32.0)), 131_072);
+    assert_eq!(reach(4096, scaling("default", 2.0)), 4096);
 }
 
 proptest::proptest! {
@@ -119,17 +147,37 @@ proptest::proptest! {
         let _ = ModelConfig::parse(&json);
     }
 
-    /// Numbers at the edges of their types, in every place.
+    /// Numbers at the edges of their types, here and there in a file that is right otherwise: what is believed lies
+    /// within its bounds.
     #[test]
-    fn any_numbers_are_answered(sizes: [u64; 8], factor: f64, architecture in 0usize..3) {
-        let [hidden, middle, layers, heads, kv_heads, head, vocabulary, context] = sizes;
+    fn what_is_believed_lies_within_bounds(
+        hidden in edge(64), middle in edge(96), layers in edge(2), heads in edge(4), kv_heads in edge(2),
+        head in edge(16), vocabulary in edge(320), context in edge(128),
+        factor in prop_oneof![3 => Just(4.0), 1 => any::<f64>()], architecture in 0usize..3,
+        scaling in prop::sample::select(&["yarn", "dynamic", "linear", "llama3", "default"][..]),
+    ) {
         let model_type = ["llama", "qwen2", "qwen3"][architecture];
         let json = serde_json::json!({
             "model_type": model_type, "hidden_size": hidden, "intermediate_size": middle, "num_hidden_layers": layers,
             "num_attention_heads": heads, "num_key_value_heads": kv_heads, "head_dim": head, "vocab_size": vocabulary,
-            "max_position_embeddings": context, "rms_norm_eps": 1e-6, "rope_theta": factor,
-            "rope_scaling": {"type": "yarn", "factor": factor, "beta_fast": factor},
+            "max_position_embeddings": context, "rms_norm_eps": 1e-6, "rope_theta": 5000.0,
+            "rope_scaling": {"type": scaling, "factor": factor, "beta_fast": factor},
         });
-        let _ = ModelConfig::parse(json.to_string().as_bytes());
+        let Ok(config) = ModelConfig::parse(json.to_string().as_bytes()) else { return Ok(()) };
+        let sizes = [config.hidden_size, config.intermediate_size, config.vocabulary_size, config.attention_heads,
+            config.key_value_heads, config.head_dimension];
+        prop_assert!(sizes.iter().all(|size| (1..=1 << 24).contains(size)), "{sizes:?}");
+        prop_assert_eq!(config.attention_heads % config.key_value_heads, 0);
+        prop_assert_eq!(config.head_dimension % 2, 0);
+        prop_assert!(config.attention_heads.checked_mul(config.head_dimension).is_some());
+        prop_assert!((1..=1 << 14).contains(&config.windows.len()));
+        prop_assert!(u64::from(config.context_length) >= context && context > 0);
     }
+}
+
+/// A number that is right, or one at the edge of what numbers are.
+fn edge(right: u64) -> impl Strategy<Value = u64> {
+    const EDGES: [u64; 12] =
+        [0, 1, 2, 3, 7, 1 << 14, 1 << 24, (1 << 24) + 1, i32::MAX as u64, u32::MAX as u64, 1 << 32, u64::MAX];
+    prop_oneof![12 => Just(right), 1 => prop::sample::select(&EDGES[..]), 1 => any::<u64>()]
 }

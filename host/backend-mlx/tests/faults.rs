@@ -138,7 +138,7 @@ fn packing_that_does_not_fit_is_named() {
 
 #[test]
 fn hostile_numbers_in_a_config_are_refused() {
-    let hostile: [(&str, Value); 14] = [
+    let hostile: [(&str, Value); 15] = [
         ("num_attention_heads", json!(0)),
         ("num_attention_heads", json!(3)),
         ("num_key_value_heads", json!(3)),
@@ -153,6 +153,7 @@ fn hostile_numbers_in_a_config_are_refused() {
         ("rms_norm_eps", json!(-1.0)),
         ("rope_theta", json!(0)),
         ("max_position_embeddings", json!(u64::MAX)),
+        ("max_position_embeddings", json!(0)),
     ];
     for (key, value) in hostile {
         let error = refused_with("llama-float32", |config| config[key] = value.clone());
@@ -199,6 +200,24 @@ fn a_lying_header_is_refused_before_memory_is_taken() {
     let path = folder.path().join("model.safetensors");
     rewrite_header(&path, |header| header["model.norm.weight"]["shape"] = json!([4_000_000_000u64, 4_000_000_000u64]));
     assert_names(&refused(folder.path()), BackendErrorKind::InvalidModel, &["`model.norm.weight`"]);
+}
+
+#[test]
+fn a_file_that_mlx_refuses_is_an_invalid_model() {
+    // Read as a name by our own check, and refused by MLX.
+    let folder = copy("llama-float32");
+    let path = folder.path().join("model.safetensors");
+    rewrite_header(&path, |header| header["__metadata__"] = json!({"format": 7}));
+    assert_names(&refused(folder.path()), BackendErrorKind::InvalidModel, &["model.safetensors"]);
+}
+
+#[test]
+fn a_description_larger_than_any_is_not_read() {
+    for name in ["config.json", "model.safetensors.index.json"] {
+        let folder = copy("mistral-sharded");
+        fs::File::create(folder.path().join(name)).unwrap().set_len(1 << 40).unwrap();
+        assert_names(&refused(folder.path()), BackendErrorKind::InvalidModel, &[name, "64 MiB"]);
+    }
 }
 
 proptest::proptest! {

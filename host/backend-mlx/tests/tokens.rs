@@ -78,6 +78,23 @@ fn the_built_in_model_gives_mlx_lm_tokens() {
     assert!(different.len() <= 1, "{different:?}");
 }
 
+/// Two backends on threads of their own share the device, and neither notices.
+#[test]
+fn backends_on_two_threads_give_the_tokens_each_gives_alone() {
+    let models = expected("models");
+    std::thread::scope(|scope| {
+        for name in ["llama-float32", "qwen3-4bit"] {
+            let expected = &models[name];
+            scope.spawn(move || {
+                for _ in 0..3 {
+                    let model = load(&repository().join("tests/fixtures/models").join(name));
+                    assert_eq!(generate(&*model, &expected.prompt, expected.tokens.len()), expected.tokens, "{name}");
+                }
+            });
+        }
+    });
+}
+
 /// However a text is cut into passes, forked or taken back, the same tokens follow.
 #[test]
 fn chunks_forks_and_truncation_change_no_token() {
