@@ -86,8 +86,8 @@ fn test(workspace: &Workspace, all: bool) -> Result<()> {
     let tidy = tidy::structure(workspace).inspect_err(|error| workspace::say(format_args!("{error:#}")));
     let mut command = workspace.cargo_command();
     command.args(["test", "--workspace", "--no-fail-fast"]);
-    // MLX serves one thread of a process at a time. The host keeps to that by its device thread; tests of one program,
-    // each a thread with a device of its own, do so by taking turns.
+    // Tests that load models take memory for them, and every processor while they compute: in turn, they fit a small
+    // machine.
     command.env("RUST_TEST_THREADS", "1");
     if all {
         command.env(ALL_TESTS_VARIABLE, "1");

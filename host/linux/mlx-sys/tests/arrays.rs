@@ -38,6 +38,28 @@ fn matrices_multiply() {
     assert_eq!(values(product), [19., 22., 43., 50.]);
 }
 
+/// Each thread has MLX's default stream of its own, and they share the threads of the BLAS.
+#[test]
+fn threads_multiply_at_once() {
+    // Large enough to be cut among the helpers. Each row of the left times each column of the right is `size * left`.
+    let size = 512;
+    let multiply = move |left: f32| {
+        let shape = [size, size];
+        let count = (size * size) as usize;
+        for _ in 0..8 {
+            let mut product = unsafe { mlx_array_new() };
+            let (left_array, ones) = (array(&vec![left; count], &shape), array(&vec![1.0; count], &shape));
+            assert_eq!(unsafe { mlx_matmul(&mut product, left_array, ones, cpu()) }, 0);
+            assert!(values(product).iter().all(|&value| value == size as f32 * left), "{left}");
+        }
+    };
+    std::thread::scope(|scope| {
+        for left in [1.0, 2.0, 3.0, 4.0] {
+            scope.spawn(move || multiply(left));
+        }
+    });
+}
+
 #[test]
 fn half_precision_items_come_back_as_bits() {
     let one_and_a_half = array(&[1.5], &[1]);

@@ -60,30 +60,56 @@ fn a_call_without_mlx_aborts_with_the_same_message() {
     assert!(printed.contains(MLX_DIR_VARIABLE) && !printed.contains("unreachable"), "{printed}");
 }
 
-#[test]
-fn a_process_may_exit_while_mlx_computes() {
-    const TEST: &str = "a_process_may_exit_while_mlx_computes";
-    if is_child() {
-        unsafe {
-            let stream = mlx_default_cpu_stream_new();
-            let mut product = mlx_array_new();
-            assert_eq!(mlx_ones(&mut product, [64, 64].as_ptr(), 2, mlx_dtype__MLX_FLOAT32, stream), 0);
-            let ones = product;
-            for _ in 0..3_000 {
-                let mut next = mlx_array_new();
-                assert_eq!(mlx_matmul(&mut next, product, ones, stream), 0);
-                product = next;
-            }
-            let queued = mlx_vector_array_new_value(product);
-            assert_eq!(mlx_async_eval(queued), 0);
+/// Queues `steps` products of square matrices, one after the other. Those of 512 rows are cut among the BLAS's threads.
+fn queue_products(rows: i32, steps: usize) {
+    unsafe {
+        let stream = mlx_default_cpu_stream_new();
+        let mut product = mlx_array_new();
+        assert_eq!(mlx_ones(&mut product, [rows, rows].as_ptr(), 2, mlx_dtype__MLX_FLOAT32, stream), 0);
+        let ones = product;
+        for _ in 0..steps {
+            let mut next = mlx_array_new();
+            assert_eq!(mlx_matmul(&mut next, product, ones, stream), 0);
+            product = next;
         }
-        std::process::exit(7);
+        let queued = mlx_vector_array_new_value(product);
+        assert_eq!(mlx_async_eval(queued), 0);
     }
+}
+
+/// Runs a test's child, which leaves with status 7, again and again.
+fn exits_every_time(test: &str) {
     for _ in 0..20 {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        let status = command.args([TEST, "--exact"]).env(CHILD, "1").output().unwrap().status;
+        let status = command.args([test, "--exact"]).env(CHILD, "1").output().unwrap().status;
         assert_eq!(status.code(), Some(7), "{status}");
     }
+}
+
+#[test]
+fn a_process_may_exit_while_mlx_computes() {
+    if is_child() {
+        queue_products(64, 3_000);
+        std::process::exit(7);
+    }
+    exits_every_time("a_process_may_exit_while_mlx_computes");
+}
+
+#[test]
+fn a_process_may_exit_while_another_thread_builds_and_computes() {
+    if is_child() {
+        let (began, has_begun) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            loop {
+                queue_products(512, 3);
+                // Nobody listens after the first.
+                let _ = began.send(());
+            }
+        });
+        has_begun.recv().unwrap();
+        std::process::exit(7);
+    }
+    exits_every_time("a_process_may_exit_while_another_thread_builds_and_computes");
 }
 
 /// An empty folder of this test's own.
