@@ -1,8 +1,7 @@
 //! What an inference backend is: traits over a device, a model, its cache and its lazy logits.
 //!
-//! A backend and everything made by it live on one thread, the device thread, which the engine owns. The types
-//! are [`Send`] only so that they can be created elsewhere or travel inside a sandbox's state; no two threads ever
-//! use a device at once. All operations but those that say they *read* are lazy: they add to a graph that the
+//! A backend and everything made by it live on one thread, the device thread, which the engine owns. Caches, logits and
+//! tokens are [`Send`] only so that they can lie within a sandbox's state; they are used on that thread alone. All operations but those that say they *read* are lazy: they add to a graph that the
 //! device computes later, and wait for nothing. [`fake`] is a deterministic backend for tests.
 
 #![warn(missing_docs)]

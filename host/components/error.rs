@@ -180,7 +180,7 @@ impl std::error::Error for ComponentError {}
 impl From<EngineError> for ComponentError {
     fn from(error: EngineError) -> Self {
         let kind = match error.kind() {
-            EngineErrorKind::NotFound | EngineErrorKind::NotLoaded => ComponentErrorKind::NotFound,
+            EngineErrorKind::NotLoaded => ComponentErrorKind::NotFound,
             EngineErrorKind::Busy => ComponentErrorKind::Busy,
             EngineErrorKind::InvalidInput | EngineErrorKind::TextFailed => ComponentErrorKind::InvalidInput,
             EngineErrorKind::Cancelled | EngineErrorKind::Unloaded | EngineErrorKind::Stopped => {

@@ -1,7 +1,7 @@
 //! What a model's folder says about its answers: which tokens end them, and how it wants to be sampled.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
@@ -68,13 +68,18 @@ fn sampling(generation: Option<&Map<String, Value>>) -> Map<String, Value> {
     parameters
 }
 
+/// No more of a file is read. Those in use have a few kilobytes.
+const MAX_FILE_BYTES: u64 = 64 << 20;
+
 /// A JSON object in a file; none where there is no such file.
 fn json_file(path: &Path) -> Result<Option<Map<String, Value>>> {
-    let text = match fs::read_to_string(path) {
-        Ok(text) => text,
+    let mut text = String::new();
+    // A file that is cut off by the bound is no JSON object.
+    match fs::File::open(path).and_then(|file| file.take(MAX_FILE_BYTES).read_to_string(&mut text)) {
+        Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::io("read", path, &error)),
-    };
+    }
     match serde_json::from_str(&text) {
         Ok(object) => Ok(Some(object)),
         Err(error) => Err(Error::new(

@@ -193,8 +193,8 @@ impl Host {
     /// loaded again.
     ///
     /// # Errors
-    /// `NotAvailable`, `NotFound`, `InvalidModel`, `Unsupported`, `OutOfMemory`; `AlreadyLoaded` for a name that is
-    /// loaded from another folder or with other options.
+    /// `NotAvailable`, `NotFound`, `InvalidModel`, `Unsupported`, `OutOfMemory`; `AlreadyLoaded` for a model that is
+    /// loaded with other options.
     pub async fn load(&self, name: &str) -> Result<Model> {
         self.load_with(Some(name), LoadOptions::new()).await
     }

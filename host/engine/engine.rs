@@ -24,7 +24,7 @@ pub struct Engine {
 
 /// What to load.
 pub struct LoadRequest {
-    /// The name that the model is to have here.
+    /// What the model is to be called. Models of several folders may share a name.
     pub name: String,
     /// Its files, by Hugging Face's conventions.
     pub folder: PathBuf,
@@ -98,7 +98,7 @@ impl Engine {
     /// unless another load was answered with it.
     ///
     /// # Errors
-    /// `AlreadyLoaded` where another folder or other options are loaded under that name; `Cancelled`; what the backend
+    /// `AlreadyLoaded` where the same name and folder are loaded with other options; `Cancelled`; what the backend
     /// fails with.
     pub async fn load(&self, request: LoadRequest) -> Result<Model, EngineError> {
         let (reply, answer) = oneshot::channel();

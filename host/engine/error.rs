@@ -18,11 +18,9 @@ pub struct EngineError {
 pub enum EngineErrorKind {
     /// No such device, or its driver or library is not usable.
     DeviceUnavailable,
-    /// What was named does not exist.
-    NotFound,
     /// No model of that name is loaded.
     NotLoaded,
-    /// Another model is loaded under that name.
+    /// The model is loaded with other options.
     AlreadyLoaded,
     /// The model was unloaded while something still used it.
     Unloaded,

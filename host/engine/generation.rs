@@ -100,8 +100,8 @@ impl Generation {
         Some(self.take(update))
     }
 
-    /// Ends the answer within one step: what was chosen by then still comes, and the last event says that it was
-    /// cancelled.
+    /// Ends the answer at its next step, be it a token or a chunk of the prompt: what was read by then still comes, and
+    /// the last event says that it was cancelled, unless the answer ended by itself before.
     pub fn cancel(&self) {
         self.cancel.cancel();
     }

@@ -112,23 +112,24 @@ impl LoadedModels {
         self.models.iter().find(|model| model.parts.id == id).cloned()
     }
 
-    /// The model of this name, if there is one, for one more taker.
+    /// The model of this name and folder, if there is one, for one more taker.
     ///
     /// # Errors
-    /// [`EngineErrorKind::AlreadyLoaded`] where it is another one.
+    /// [`EngineErrorKind::AlreadyLoaded`] where it is held otherwise.
     pub(crate) fn find(
         &self,
         name: &str,
         folder: &Path,
         options: LoadOptions,
     ) -> Result<Option<ModelParts>, EngineError> {
-        let Some(model) = self.models.iter().find(|model| &*model.parts.name == name) else { return Ok(None) };
-        if model.folder == folder && model.options == options {
+        let is_same = |model: &&Rc<LoadedModel>| &*model.parts.name == name && model.folder == folder;
+        let Some(model) = self.models.iter().find(is_same) else { return Ok(None) };
+        if model.options == options {
             model.takers.set(model.takers.get() + 1);
             return Ok(Some(model.parts.clone()));
         }
         let message = format!(
-            "a model named {name} is loaded from {} with {:?}; unload it or choose another name",
+            "the model {name} of {} is loaded with {:?}; unload it first, or load it so",
             model.folder.display(),
             model.options,
         );

@@ -1,6 +1,6 @@
 //! The model that ships with the program, so that its main job runs with nothing downloaded.
 //!
-//! Its files lie inside the binary and are written out once: everything that reads models maps files. The folder
+//! Its files lie inside the binary and are written out once, since everything that reads models reads files. The folder
 //! `default-model` beside this file holds them with the model's card, its recipe and the attribution it owes.
 
 use std::fs;

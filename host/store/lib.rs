@@ -171,6 +171,8 @@ mod tests {
         let folder = home.path().join("models/tiny");
         let model = store.resolve(folder.to_str()).unwrap();
         assert_eq!(model.name(), "tiny");
+        let roundabout = folder.join("../tiny/.");
+        assert_eq!(store.resolve(roundabout.to_str()).unwrap(), model);
     }
 
     #[test]

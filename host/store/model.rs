@@ -12,10 +12,11 @@ pub struct ModelFolder {
 }
 
 impl ModelFolder {
-    /// A folder of the user's own, named by its last part.
+    /// A folder of the user's own, named by its last part. Whichever way it was written, it has one path.
     pub(crate) fn open(path: PathBuf) -> Result<Self, StoreError> {
-        let absolute = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
-        let name = absolute.file_name().map_or_else(|| path.display().to_string(), |name| name.display().to_string());
+        // What cannot be resolved is refused by what reads it.
+        let path = path.canonicalize().unwrap_or(path);
+        let name = path.file_name().map_or_else(|| path.display().to_string(), |name| name.display().to_string());
         Self::open_named(&name, path)
     }
 

@@ -64,6 +64,20 @@ async fn a_load_dropped_while_the_device_starts_leaves_the_host_fit() {
     host.load(&model).await.unwrap();
 }
 
+/// Folders may have one name, and a folder may be written in several ways.
+#[tokio::test]
+async fn folders_of_one_name_are_two_models() {
+    let (one, two) = (Folders::new(), Folders::new());
+    let host = one.host(FakeScript::new());
+    let first = host.load(&one.model()).await.unwrap();
+    let second = host.load(&two.model()).await.unwrap();
+    assert_eq!((first.name(), second.name()), ("model", "model"));
+    let again = host.load(&format!("{}/../model", one.model())).await.unwrap();
+    first.unload().await.unwrap();
+    assert_eq!(again.unload().await.unwrap_err().kind(), ErrorKind::NotLoaded);
+    second.unload().await.unwrap();
+}
+
 /// A load pauses an answer, which then goes on.
 #[tokio::test]
 async fn loading_while_generating() {

@@ -44,19 +44,20 @@ fn a_second_load_of_the_same_model_gets_the_first_ones() {
 }
 
 #[test]
-fn another_model_under_the_same_name_is_refused() {
+fn a_name_may_be_shared_and_a_model_is_held_one_way_only() {
     let (engine, probe) = start(FakeScript::new());
     let model = wait(engine.load(load_request("fake"))).unwrap();
-    let folder = LoadRequest { folder: "models/other".into(), ..load_request("fake") };
-    let options = LoadRequest { options: LoadOptions { dtype: Dtype::Float16 }, ..load_request("fake") };
-    for other in [folder, options] {
-        let error = wait(engine.load(other)).map(|_| ()).unwrap_err();
-        assert_eq!(error.kind(), EngineErrorKind::AlreadyLoaded);
-        assert!(error.to_string().contains("models/fake"), "{error}");
-    }
+    let options = || LoadRequest { options: LoadOptions { dtype: Dtype::Float16 }, ..load_request("fake") };
+    let error = wait(engine.load(options())).map(|_| ()).unwrap_err();
+    assert_eq!(error.kind(), EngineErrorKind::AlreadyLoaded);
+    assert!(error.to_string().contains("models/fake"), "{error}");
+    let namesake = LoadRequest { folder: "models/other".into(), ..load_request("fake") };
+    let namesake = wait(engine.load(namesake)).unwrap();
+    assert_eq!((probe.loads(), probe.models()), (2, 2));
     wait(model.unload()).unwrap();
-    wait(engine.load(LoadRequest { folder: "models/other".into(), ..load_request("fake") })).unwrap();
-    assert_eq!((probe.loads(), probe.models()), (2, 1));
+    assert_eq!(answer(&mut context(&namesake, "abc"), request(3)).tokens.len(), 3);
+    wait(engine.load(options())).unwrap();
+    assert_eq!((probe.loads(), probe.models()), (3, 2));
 }
 
 #[test]
