@@ -114,7 +114,6 @@ impl From<EngineErrorKind> for ErrorKind {
         use EngineErrorKind as Kind;
         match kind {
             Kind::DeviceUnavailable => Self::NotAvailable,
-            Kind::NotFound => Self::NotFound,
             Kind::NotLoaded => Self::NotLoaded,
             Kind::AlreadyLoaded => Self::AlreadyLoaded,
             Kind::Unloaded => Self::Unloaded,
