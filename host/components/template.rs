@@ -1,5 +1,6 @@
 //! Prompt templates: conversations to segments, and answers back to what they mean.
 
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use wasmlx_text::{Segment, Tokenizer};
@@ -261,8 +262,26 @@ impl Parts {
         })
     }
 
-    /// Calls the instance, which is gone if it does not return.
+    /// Drops the parsers that nobody needs any more, then calls the instance.
     fn run<R>(
+        &self,
+        live: &mut Live,
+        function: &'static str,
+        run: impl FnOnce(&mut Instance) -> wasmtime::Result<R>,
+    ) -> Result<R, ComponentError> {
+        // Taken out, since a destructor is the guest's code: nobody waits for it who only lets go of a parser.
+        let mut done = mem::take(&mut *self.done_with());
+        done.retain(|&(number, _)| number == live.number);
+        if !done.is_empty() {
+            self.enter(live, "parser's destructor", |Instance { store, .. }| {
+                done.into_iter().try_for_each(|(_, parser)| parser.resource_drop(&mut *store))
+            })?;
+        }
+        self.enter(live, function, run)
+    }
+
+    /// Calls the instance, which is gone if it does not return.
+    fn enter<R>(
         &self,
         live: &mut Live,
         function: &'static str,
@@ -279,14 +298,9 @@ impl Parts {
         let ticks = instance.store.data_mut().deadline.start(runtime.limits().template_call);
         instance.store.set_epoch_deadline(ticks);
         let activity = runtime.activity();
-        let dropped = self
-            .done_with()
-            .drain(..)
-            .filter(|&(number, _)| number == live.number)
-            .try_for_each(|(_, parser)| parser.resource_drop(&mut instance.store));
         let begin = if function == "parser.push" { Call::of_token } else { Call::of_request };
         let call = begin(&self.component, function);
-        let result = call.span().in_scope(|| dropped.and_then(|()| run(&mut instance)));
+        let result = call.span().in_scope(|| run(&mut instance));
         drop(activity);
         let result = result.map_err(|error| self.failed(function, &error, instance.store.data()));
         call.end(result.as_ref().err());

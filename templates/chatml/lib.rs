@@ -3,7 +3,7 @@
 //! The text is that of the built-in model's own `chat_template`, written without Jinja: a template is some fifty
 //! lines of any language that compiles to WebAssembly.
 
-use wasmlx_template_support::answer::Format;
+use wasmlx_template_support::answer::{Format, TaggedCall};
 use wasmlx_template_support::conversation::{arguments, check_plain, content, tool};
 use wasmlx_template_support::json::Json;
 use wasmlx_template_support::prompt::Prompt;
@@ -60,7 +60,7 @@ impl PromptTemplate for ChatMl {
     }
 
     fn format(&self) -> Format {
-        Format { thinking: true, tagged_calls: true, ..Format::default() }
+        Format { thinking: true, tagged_calls: Some(TaggedCall::Json), ..Format::default() }
     }
 }
 

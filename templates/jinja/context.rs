@@ -1,4 +1,4 @@
-//! What a template is given: JSON, whose every string is the caller's.
+//! What a template is given: JSON, whose every string is the caller's, but for the model's own tokens.
 
 use wasmlx_template_support::json::Json;
 
@@ -44,10 +44,12 @@ fn dict(entries: &[(String, Json)], value: impl Fn(&str, &Json) -> Value) -> Val
     Value::dict(dict)
 }
 
-/// A variable of the context. The special tokens of the model (`bos_token` and the like) are the template's text.
-pub(crate) fn variable(name: &str, json: &Json) -> Value {
+/// A variable of the context. The special tokens of the model (`bos_token` and the like) are the template's text:
+/// those of `tokens`, and not what a caller may put under such a name.
+pub(crate) fn variable(name: &str, json: &Json, tokens: &[(String, Json)]) -> Value {
+    let is_token = || tokens.iter().any(|(known, token)| known == name && token == json);
     match json {
-        Json::String(token) if name.ends_with("_token") => Value::template(token),
+        Json::String(token) if is_token() => Value::template(token),
         Json::Array(messages) if name == "messages" => Value::list(messages.iter().map(message).collect()),
         _ => value(json),
     }

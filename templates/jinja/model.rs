@@ -1,6 +1,6 @@
 //! The chat template of one model, from its configuration: what the component is once it is configured.
 
-use wasmlx_template_support::answer::Format;
+use wasmlx_template_support::answer::{Format, TaggedCall};
 use wasmlx_template_support::json::{Entries, Json};
 use wasmlx_template_support::prompt::Prompt;
 use wasmlx_template_support::{Conversation, Error, PromptTemplate, Segment, conversation};
@@ -37,13 +37,23 @@ impl PromptTemplate for ModelTemplate {
                 let token = token.as_str().or_else(|| token.get("content")?.as_str())?;
                 Some((name.clone(), token.into()))
             });
+        let sources = default.to_owned() + named("tool_use").unwrap_or_default();
         Ok(ModelTemplate {
             template: parse(default)?,
             tool_template: named("tool_use").map(parse).transpose()?,
             tokens: tokens.collect(),
             format: Format {
-                thinking: default.contains("<think>") || default.contains("</think>"),
-                tagged_calls: default.contains("<tool_call>"),
+                thinking: sources.contains("<think>") || sources.contains("</think>"),
+                tagged_calls: sources.contains("<tool_call>").then(|| {
+                    // Templates that show one of these use it; more than one none does.
+                    if sources.contains("<function=") {
+                        TaggedCall::Function
+                    } else if sources.contains("<arg_key>") {
+                        TaggedCall::Keys
+                    } else {
+                        TaggedCall::Json
+                    }
+                }),
                 ..Format::default()
             },
         })
@@ -87,7 +97,7 @@ impl ModelTemplate {
                 (context, !given.tools.is_empty())
             }
         };
-        self.template(has_tools).render(&context, clock).map_err(invalid_input)
+        self.template(has_tools).render(&context, &self.tokens, clock).map_err(invalid_input)
     }
 
     fn template(&self, has_tools: bool) -> &Template {

@@ -26,11 +26,12 @@ impl Template {
         Ok(Template { body, names })
     }
 
-    /// Renders the template with the variables of a context, as transformers would. Without a clock the template
-    /// finds no `strftime_now`.
-    pub fn render(&self, context: &[(String, Json)], clock: Option<Clock>) -> Result<Text> {
+    /// Renders the template with the variables of a context, as transformers would. Of these, what `tokens` has in the
+    /// same way are the model's special tokens (`bos_token` and the like), and not the caller's. Without a clock the
+    /// template finds no `strftime_now`.
+    pub fn render(&self, context: &[(String, Json)], tokens: &[(String, Json)], clock: Option<Clock>) -> Result<Text> {
         let global = |name: &Rc<str>| match context.iter().find(|(known, _)| **known == **name) {
-            Some((_, json)) => Some(context::variable(name, json)),
+            Some((_, json)) => Some(context::variable(name, json, tokens)),
             None => functions::global(name, clock),
         };
         Interpreter::new(&self.names, self.names.iter().map(global).collect()).render(&self.body)

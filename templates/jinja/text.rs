@@ -62,6 +62,11 @@ impl Text {
         self.markup
     }
 
+    /// Whose the whole is: the caller's if any of it is.
+    pub(crate) fn origin(&self) -> Origin {
+        if self.has_caller() { Origin::Caller } else { Origin::Template }
+    }
+
     /// Whether any of it is the caller's.
     pub(crate) fn has_caller(&self) -> bool {
         self.runs().any(|(_, origin)| origin == Origin::Caller)
@@ -90,11 +95,6 @@ impl Text {
             start = end;
             piece.map(|piece| (piece, run.origin))
         })
-    }
-
-    /// Each character with its origin.
-    pub fn chars(&self) -> impl Iterator<Item = (char, Origin)> {
-        self.runs().flat_map(|(piece, origin)| piece.chars().map(move |c| (c, origin)))
     }
 
     /// The bytes of `range`, which must lie on character borders. Keeps being `Markup`.

@@ -90,7 +90,7 @@ impl Formatter<'_> {
             None if rest.is_empty() => Text::template(""),
             None => return Err(malformed("expected ':' after a conversion")),
         };
-        format_value(&value, specification.as_str())
+        format_value(&value, &specification)
     }
 
     fn value(&mut self, path: &str) -> Result<Value> {
@@ -143,6 +143,8 @@ fn closing(chars: &str, open: usize) -> Option<usize> {
 
 /// What `format(value, specification)` reads out of a specification.
 struct Specification {
+    /// Who wrote it, and with it the characters that it adds to a value: it may name any that fills.
+    origin: Origin,
     fill: char,
     align: Option<char>,
     sign: char,
@@ -154,11 +156,12 @@ struct Specification {
 }
 
 impl Specification {
-    fn parse(text: &str) -> Result<Specification> {
-        let chars: Vec<char> = text.chars().collect();
+    fn parse(text: &Text) -> Result<Specification> {
+        let chars: Vec<char> = text.as_str().chars().collect();
         let mut at = 0;
         let is_align = |c: Option<&char>| matches!(c, Some('<' | '>' | '^' | '='));
         let mut specification = Specification {
+            origin: text.origin(),
             fill: ' ',
             align: None,
             sign: '-',
@@ -226,7 +229,7 @@ impl Specification {
             None if is_number => missing,
             None => 0,
         };
-        super::pad(&text, before, missing - before, &Text::template(&self.fill.to_string()))
+        super::pad(&text, before, missing - before, &Text::new(&self.fill.to_string(), self.origin))
     }
 
     /// A number's sign and digits, in its width.
@@ -245,9 +248,9 @@ impl Specification {
         match self.align {
             Some('=') => {
                 let fill = self.fill.to_string().repeat(missing);
-                Text::template(&format!("{sign}{prefix}{fill}{digits}"))
+                Text::new(&format!("{sign}{prefix}{fill}{digits}"), self.origin)
             }
-            _ => self.align(Text::template(&format!("{sign}{prefix}{digits}")), true),
+            _ => self.align(Text::new(&format!("{sign}{prefix}{digits}"), self.origin), true),
         }
     }
 }
@@ -266,8 +269,8 @@ fn group(digits: &str, separator: char, size: usize) -> String {
 }
 
 /// `format(value, specification)`.
-fn format_value(value: &Value, specification: &str) -> Result<Text> {
-    if specification.is_empty() {
+fn format_value(value: &Value, specification: &Text) -> Result<Text> {
+    if specification.as_str().is_empty() {
         return match value {
             Value::Str(text) => Ok(text.clone()),
             _ => repr::text(value),

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::markup;
-use crate::text::{Text, TextBuilder};
+use crate::text::{Origin, Text, TextBuilder};
 use crate::value::Value;
 
 use super::format::float_digits;
@@ -12,8 +12,9 @@ use super::{pad, repr};
 const MAX_WIDTH: usize = 1 << 16;
 
 /// What stands between `%` and its code.
-#[derive(Default)]
 struct Flags {
+    /// Who wrote it, and with it the characters that it adds to a value.
+    origin: Origin,
     left: bool,
     zero: bool,
     plus: bool,
@@ -52,11 +53,13 @@ pub(crate) fn printf(template: &Text, values: &Value) -> Result<Text> {
             let argument = named.or_else(|| arguments.next());
             argument.ok_or_else(|| Error::operation("not enough arguments for format string"))
         };
-        let (flags, after) = flags(rest, &mut next)?;
+        let (mut flags, after) = flags(rest, &mut next)?;
         let code = after.chars().next().ok_or_else(|| Error::operation("incomplete format"))?;
+        let start = position + found;
         position = chars.len() - after.len() + code.len_utf8();
+        flags.origin = template.slice(start..position).origin();
         match code {
-            '%' => out.push_template("%"),
+            '%' => out.push_str("%", flags.origin),
             _ => {
                 let value = next()?;
                 out.push(&convert(code, &flags, value, template.is_markup())?);
@@ -72,7 +75,16 @@ pub(crate) fn printf(template: &Text, values: &Value) -> Result<Text> {
 
 /// The flags at the start of `rest`, and what follows them.
 fn flags<'a, 'v>(rest: &'a str, next: &mut impl FnMut() -> Result<&'v Value>) -> Result<(Flags, &'a str)> {
-    let mut flags = Flags::default();
+    let mut flags = Flags {
+        origin: Origin::Caller,
+        left: false,
+        zero: false,
+        plus: false,
+        space: false,
+        alternate: false,
+        width: 0,
+        precision: None,
+    };
     let mut rest = rest.trim_start_matches(|c| {
         match c {
             '-' => flags.left = true,
@@ -136,7 +148,8 @@ fn convert(code: char, flags: &Flags, value: &Value, escaped: bool) -> Result<Te
             Value::Str(text) if text.as_str().chars().count() == 1 => text.clone(),
             _ => {
                 let code = value.integer().and_then(|code| u32::try_from(code).ok()).and_then(char::from_u32);
-                Text::template(&code.ok_or_else(|| wanted("a character"))?.to_string())
+                // Whoever gives the number chooses the character.
+                Text::new(&code.ok_or_else(|| wanted("a character"))?.to_string(), Origin::Caller)
             }
         },
         'd' | 'i' | 'u' | 'x' | 'X' | 'o' => {
@@ -166,7 +179,7 @@ fn convert(code: char, flags: &Flags, value: &Value, escaped: bool) -> Result<Te
     };
     let missing = flags.width.saturating_sub(text.as_str().chars().count());
     let (before, after) = if flags.left { (0, missing) } else { (missing, 0) };
-    Ok(pad(&text, before, after, &Text::template(" ")))
+    Ok(pad(&text, before, after, &Text::new(" ", flags.origin)))
 }
 
 fn number_text(flags: &Flags, negative: bool, prefix: &str, digits: &str) -> Text {
@@ -178,9 +191,10 @@ fn number_text(flags: &Flags, negative: bool, prefix: &str, digits: &str) -> Tex
     };
     let missing = flags.width.saturating_sub(sign.len() + prefix.len() + digits.len());
     let fill = |c: &str| c.repeat(missing);
-    Text::template(&match (flags.left, flags.zero) {
+    let text = match (flags.left, flags.zero) {
         (true, _) => format!("{sign}{prefix}{digits}{}", fill(" ")),
         (false, true) => format!("{sign}{prefix}{}{digits}", fill("0")),
         (false, false) => format!("{}{sign}{prefix}{digits}", fill(" ")),
-    })
+    };
+    Text::new(&text, flags.origin)
 }

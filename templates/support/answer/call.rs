@@ -7,10 +7,10 @@ use crate::json::Json;
 pub(super) enum Progress {
     /// The call goes on.
     More,
-    /// The call ended before this byte of the piece.
-    Done(usize),
-    /// This is no call, as shows at this byte of the piece: the text up to there, marker included.
-    Malformed(String, usize),
+    /// The call is at its end: the text that follows it.
+    Done(String),
+    /// This is no call: the text that shows it, marker included, and what follows.
+    Malformed(String, String),
 }
 
 /// Which part of the object comes next.
@@ -90,16 +90,16 @@ impl CallReader {
                 Some(true) => {
                     self.say(outputs);
                     outputs.push(Output::ToolCallEnd);
-                    return Progress::Done(at + c.len_utf8());
+                    return Progress::Done(text[at + c.len_utf8()..].to_owned());
                 }
                 None => {
                     self.say(outputs);
                     if !self.started {
-                        return Progress::Malformed(std::mem::take(&mut self.text), at);
+                        return Progress::Malformed(std::mem::take(&mut self.text), text[at..].to_owned());
                     }
                     // Too late to take it back: what was said of the call stands, and the rest is content.
                     outputs.push(Output::ToolCallEnd);
-                    return Progress::Done(at);
+                    return Progress::Done(text[at..].to_owned());
                 }
             }
         }

@@ -4,19 +4,32 @@
 //! still become a marker, white space that a marker may follow, and the start of a call until its name is known.
 
 mod call;
+mod markup;
 
 use crate::{AnswerContext, Output};
 use call::{CallReader, Progress};
+use markup::{MarkupReader, Tags};
 
 /// How a model marks the parts of its answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Format {
     /// `<think>...</think>` before the answer.
     pub thinking: bool,
-    /// `<tool_call>{"name": ..., "arguments": {...}}</tool_call>`, as Hermes and Qwen write calls.
-    pub tagged_calls: bool,
+    /// What stands in `<tool_call>...</tool_call>`, where the model writes calls so.
+    pub tagged_calls: Option<TaggedCall>,
     /// `<|python_tag|>{"name": ..., "parameters": {...}}`, or nothing but such objects, as Llama 3 writes calls.
     pub bare_calls: bool,
+}
+
+/// How a call is written between its tags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaggedCall {
+    /// `{"name": "f", "arguments": {"a": 1}}`, as by Hermes and Qwen3.
+    Json,
+    /// `<function=f><parameter=a>1</parameter></function>`, as by Qwen3-Coder and Nemotron 3.
+    Function,
+    /// `f<arg_key>a</arg_key><arg_value>1</arg_value>`, as by GLM-4.5.
+    Keys,
 }
 
 const THINK: &str = "<think>";
@@ -35,11 +48,50 @@ enum State {
         /// Nothing but white space so far.
         empty: bool,
     },
-    Call(CallReader),
+    Call(Call),
     /// Behind a tagged call, before its closing tag.
     CallEnd,
     /// Behind a bare call, before the next one, if any.
     NextCall,
+}
+
+/// A call that is being read, in whichever way it is written.
+#[derive(Debug)]
+enum Call {
+    Json(CallReader),
+    Markup(MarkupReader),
+}
+
+impl Call {
+    fn bare(marker: &str) -> Call {
+        Call::Json(CallReader::bare(marker))
+    }
+
+    fn tagged(written: TaggedCall) -> Call {
+        match written {
+            TaggedCall::Json => Call::Json(CallReader::tagged(CALL)),
+            TaggedCall::Function => Call::Markup(MarkupReader::new(Tags::Function, CALL, CALL_END)),
+            TaggedCall::Keys => Call::Markup(MarkupReader::new(Tags::Keys, CALL, CALL_END)),
+        }
+    }
+
+    fn is_bare(&self) -> bool {
+        matches!(self, Call::Json(call) if call.is_bare())
+    }
+
+    fn read(&mut self, text: &str, outputs: &mut Vec<Output>) -> Progress {
+        match self {
+            Call::Json(call) => call.read(text, outputs),
+            Call::Markup(call) => call.read(text, outputs),
+        }
+    }
+
+    fn abandon(&mut self, outputs: &mut Vec<Output>) -> Option<String> {
+        match self {
+            Call::Json(call) => call.abandon(outputs),
+            Call::Markup(call) => call.abandon(outputs),
+        }
+    }
 }
 
 /// Reads one answer.
@@ -114,12 +166,12 @@ impl AnswerReader {
                 let text = std::mem::take(&mut self.pending);
                 match call.read(&text, outputs) {
                     Progress::More => return false,
-                    Progress::Done(end) => {
-                        self.pending = text[end..].to_owned();
+                    Progress::Done(rest) => {
+                        self.pending = rest;
                         self.state = if call.is_bare() { State::NextCall } else { State::CallEnd };
                     }
-                    Progress::Malformed(said, at) => {
-                        self.pending = text[at..].to_owned();
+                    Progress::Malformed(said, rest) => {
+                        self.pending = rest;
                         self.state = State::Content;
                         self.say_content(&said, outputs);
                     }
@@ -154,7 +206,7 @@ impl AnswerReader {
             }
             Some(_) => {
                 self.space.extend(self.pending.drain(..space));
-                self.state = State::Call(CallReader::bare(""));
+                self.state = State::Call(Call::bare(""));
             }
             None => self.state = State::Content,
         }
@@ -163,7 +215,7 @@ impl AnswerReader {
 
     fn content(&mut self, all: bool, outputs: &mut Vec<Output>) -> bool {
         let mut markers = Vec::new();
-        if self.format.tagged_calls {
+        if self.format.tagged_calls.is_some() {
             markers.push(CALL);
         }
         if self.format.bare_calls {
@@ -179,9 +231,9 @@ impl AnswerReader {
         let text: String = self.pending.drain(..at).collect();
         self.say_content(&text, outputs);
         self.pending.drain(..marker.len());
-        self.state = State::Call(match marker {
-            CALL => CallReader::tagged(CALL),
-            marker => CallReader::bare(marker),
+        self.state = State::Call(match self.format.tagged_calls {
+            Some(written) if marker == CALL => Call::tagged(written),
+            _ => Call::bare(marker),
         });
         true
     }
@@ -223,7 +275,7 @@ impl AnswerReader {
         match marker.copied() {
             Some("{") => {
                 self.pending = text.to_owned();
-                self.state = State::Call(CallReader::bare(""));
+                self.state = State::Call(Call::bare(""));
             }
             Some(marker) => {
                 self.pending = text[marker.len()..].to_owned();

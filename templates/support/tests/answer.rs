@@ -1,12 +1,14 @@
 //! Answers read whole and in pieces.
 
 use proptest::prelude::*;
-use wasmlx_template_support::answer::{AnswerReader, Format};
+use wasmlx_template_support::answer::{AnswerReader, Format, TaggedCall};
 use wasmlx_template_support::{AnswerContext, Output};
 
-const ALL: Format = Format { thinking: true, tagged_calls: true, bare_calls: false };
-const LLAMA: Format = Format { thinking: false, tagged_calls: false, bare_calls: true };
-const PLAIN: Format = Format { thinking: false, tagged_calls: false, bare_calls: false };
+const ALL: Format = Format { thinking: true, tagged_calls: Some(TaggedCall::Json), bare_calls: false };
+const FUNCTION: Format = Format { tagged_calls: Some(TaggedCall::Function), ..ALL };
+const KEYS: Format = Format { tagged_calls: Some(TaggedCall::Keys), ..ALL };
+const LLAMA: Format = Format { thinking: false, tagged_calls: None, bare_calls: true };
+const PLAIN: Format = Format { thinking: false, tagged_calls: None, bare_calls: false };
 
 /// What a reader is told of an answer to a prompt that ends so, with tools offered.
 fn after(prompt_end: &str) -> AnswerContext {
@@ -67,6 +69,26 @@ fn answers() {
         (ALL, r#"<tool_call>{"name": "f", "arguments": {"a": 1"#, r#"|f({"a": 1)"#),
         (ALL, r#"<tool_call>{"na"#, r#"|c:<tool_call>{"na"#),
         (ALL, r#"<think>a</think><tool_call>{"name": "f", "arguments": {}}</tool_call>"#, "|r:a|f({})"),
+        (
+            FUNCTION,
+            "Hm.\n<tool_call>\n<function=f>\n<parameter=a>\n1\n</parameter>\n<parameter=b>\nx <b>\ny\n</parameter>\n\
+             </function>\n</tool_call>\n",
+            r#"|c:Hm.|f({"a": 1, "b": "x <b>\ny"})"#,
+        ),
+        (FUNCTION, "<tool_call><function=f></function></tool_call>x", "|f({})|c:x"),
+        (FUNCTION, "<tool_call><function=f><parameter=a>True</parameter></tool_call>", r#"|f({"a": true})"#),
+        (FUNCTION, "<tool_call><function=f><parameter=a>[1, 2", "|f)"),
+        (FUNCTION, "A <tool_call> is a tag.", "|c:A <tool_call> is a tag."),
+        (FUNCTION, "<tool_call>\n<function", "|c:<tool_call>\n<function"),
+        (
+            KEYS,
+            "<tool_call>f\n<arg_key>a</arg_key>\n<arg_value>{\"b\": 2}</arg_value>\n<arg_key>c</arg_key>\n\
+             <arg_value>d e</arg_value>\n</tool_call>\n<tool_call>g</tool_call>",
+            r#"|f({"a": {"b": 2}, "c": "d e"})|g({})"#,
+        ),
+        (KEYS, "<tool_call>f<arg_key>a</arg_key><arg_value>007</arg_value></tool_call>x", r#"|f({"a": "007"})|c:x"#),
+        (KEYS, "A <tool_call> is a tag.", "|c:A <tool_call> is a tag."),
+        (KEYS, "<tool_call>f<arg_key>a</ar", "|f)"),
         (LLAMA, r#"{"name": "f", "parameters": {"a": {"b": 2}}}"#, r#"|f({"a": {"b": 2}})"#),
         (LLAMA, r#" {"type": "function", "name": "f", "parameters": {}}"#, "|f({})"),
         (LLAMA, r#"<|python_tag|>{"name": "f", "parameters": {}}; {"name": "g", "parameters": {}}"#, "|f({})|g({})"),
@@ -151,6 +173,14 @@ fn fragments() -> impl Strategy<Value = String> {
         ", \"arguments\": {\"x\": 1}",
         ", \"parameters\": {}",
         "[1, true]",
+        "<function=f>",
+        "<parameter=x>",
+        "</parameter>",
+        "</function>",
+        "f<arg_key>x",
+        "</arg_key>",
+        "<arg_value>",
+        "</arg_value>",
     ]);
     prop::collection::vec(fragment, 0..14).prop_map(|fragments| fragments.concat())
 }
@@ -159,12 +189,13 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_pieces_do_not_matter(text in fragments(), cuts in prop::collection::vec(0_usize..64, 0..6), bits in 0_u8..16) {
+    fn the_pieces_do_not_matter(text in fragments(), cuts in prop::collection::vec(0_usize..64, 0..6), bits in 0_u8..32) {
         let answer = after(if bits & 2 > 0 { "<think>" } else { "" });
         let format = Format {
             thinking: bits & 1 > 0,
-            tagged_calls: bits & 4 > 0,
-            bare_calls: bits & 8 > 0,
+            tagged_calls: [None, Some(TaggedCall::Json), Some(TaggedCall::Function), Some(TaggedCall::Keys)]
+                [usize::from(bits >> 2 & 3)],
+            bare_calls: bits & 16 > 0,
         };
         let mut cuts: Vec<usize> = cuts.into_iter().filter(|cut| text.is_char_boundary(*cut)).collect();
         cuts.sort_unstable();

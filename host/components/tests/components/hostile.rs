@@ -62,6 +62,16 @@ fn after_a_trap_a_template_has_another_instance() {
 }
 
 #[test]
+fn a_destructor_that_traps_is_named_itself() {
+    let template = Template::new(&Guest { place: 7, attack: Attack::Trap, ..GOOD }.template(), "{}").unwrap();
+    drop(template.parser(&AnswerContext::default()).unwrap());
+    let error = template.stops().unwrap_err();
+    assert_eq!(error.kind(), ComponentErrorKind::Trapped);
+    assert!(error.to_string().contains("`parser's destructor` trapped"), "{error}");
+    template.stops().unwrap();
+}
+
+#[test]
 fn policies_that_do_not_return() {
     let kind = |error: PolicyError| {
         let kind = match error.kind {

@@ -8,7 +8,7 @@ fn renders_as_transformers_does() {
     let mut failed = Vec::new();
     for case in &cases {
         let rendered = Template::parse(&case.source)
-            .and_then(|template| template.render(&case.context, crate::shared::CLOCK))
+            .and_then(|template| template.render(&case.context, &[], crate::shared::CLOCK))
             .map(|text| text.as_str().to_owned());
         let passes = match (&rendered, &case.expected) {
             (Ok(text), Ok(expected)) => text == expected,
