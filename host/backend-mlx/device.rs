@@ -41,6 +41,8 @@ pub struct Installation {
     pub blas: Option<PathBuf>,
     /// The GPU that it can use: `NVIDIA H200`.
     pub gpu: Option<String>,
+    /// What would give a GPU that it cannot use; none where nothing is known to.
+    pub gpu_advice: Option<String>,
 }
 
 /// MLX on one device, for the thread that made it.
@@ -88,7 +90,8 @@ impl Tally {
 pub fn installation() -> Result<Installation, BackendError> {
     let (library, blas) = libraries()?;
     let gpu = has_gpu()?.then(|| gpu_name().unwrap_or_else(|| "unnamed".to_owned()));
-    Ok(Installation { library, blas, gpu })
+    let gpu_advice = if gpu.is_none() { gpu_advice() } else { None };
+    Ok(Installation { library, blas, gpu, gpu_advice })
 }
 
 impl MlxBackend {
@@ -313,20 +316,29 @@ fn gpu_name() -> Option<String> {
 }
 
 fn no_gpu(installation: &Installation) -> BackendError {
-    let reason = match &installation.library {
+    let found = match &installation.library {
         None => "MLX finds no Metal device on this machine".to_owned(),
-        #[cfg(not(target_vendor = "apple"))]
-        Some(library) => format!(
-            "MLX at {} finds none. With an NVIDIA GPU, fetch MLX's CUDA build (`pip install --target DIR \
-             mlx-cuda-13=={}`) and set {}=DIR",
-            library.display(),
-            mlx_sys::runtime::MLX_VERSION,
-            mlx_sys::runtime::MLX_DIR_VARIABLE
-        ),
-        #[cfg(target_vendor = "apple")]
         Some(library) => format!("MLX at {} finds none", library.display()),
     };
-    BackendError::new(BackendErrorKind::DeviceUnavailable, format!("a GPU was asked for: {reason}; or use the CPU"))
+    let advice = installation.gpu_advice.as_ref().map(|advice| format!(". With an NVIDIA GPU, {advice}"));
+    let reason = format!("a GPU was asked for: {found}{}; or use the CPU", advice.unwrap_or_default());
+    BackendError::new(BackendErrorKind::DeviceUnavailable, reason)
+}
+
+/// For machines with an NVIDIA GPU.
+#[cfg(not(target_vendor = "apple"))]
+fn gpu_advice() -> Option<String> {
+    use mlx_sys::runtime::{MLX_DIR_VARIABLE, MLX_VERSION};
+
+    Some(format!(
+        "fetch MLX's CUDA build (`pip install --target DIR mlx-cuda-13=={MLX_VERSION}`) and set {MLX_DIR_VARIABLE}=DIR"
+    ))
+}
+
+/// Metal is part of the system.
+#[cfg(target_vendor = "apple")]
+fn gpu_advice() -> Option<String> {
+    None
 }
 
 /// Keeps what is loaded, and room for caches beside it, from being paged out. Metal alone knows this; where more is

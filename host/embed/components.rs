@@ -81,7 +81,9 @@ impl Components {
     pub(crate) fn load_any(&self, component: &ComponentRef) -> Result<Component> {
         let runtime = self.runtime()?;
         Ok(match component {
-            ComponentRef::BuiltIn(name) => runtime.builtin(name)?,
+            ComponentRef::BuiltIn(name) => runtime.builtin(name).map_err(|error| {
+                Error::from(error).with_hint(format_args!("a file or a folder is written as a path: ./{name}"))
+            })?,
             ComponentRef::Path(path) => runtime.load_file(&wasm_file(path)?)?,
             ComponentRef::Bytes { name, bytes } => runtime.load(name, bytes)?,
         })

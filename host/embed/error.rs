@@ -27,7 +27,7 @@ pub enum ErrorKind {
     NotAvailable,
     /// No such model, component or file.
     NotFound,
-    /// The model was never loaded.
+    /// There is nothing to unload: the model was unloaded before.
     NotLoaded,
     /// The model is loaded already, from another folder or with other options.
     AlreadyLoaded,

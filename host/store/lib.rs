@@ -50,23 +50,22 @@ impl Store {
 
     /// The folder of a model.
     ///
-    /// `name` is `builtin` or nothing (the model that ships with the program), a folder that holds a `config.json`,
-    /// or a name in the store (`NAME` or, as on Hugging Face, `OWNER/NAME`). A folder wins over a name.
+    /// `name` is `builtin` or nothing (the model that ships with the program), a name in the store (`NAME` or, as on
+    /// Hugging Face, `OWNER/NAME`), or a folder that holds a `config.json`. A model of the store wins over a folder of
+    /// the same name here, which is meant by `./NAME`.
     ///
     /// # Errors
     /// [`StoreErrorKind::NotFound`] says what there is instead; [`StoreErrorKind::InvalidModel`] where the folder has
-    /// no `config.json`.
+    /// no `config.json`, [`StoreErrorKind::Io`] where that cannot be told.
     pub fn resolve(&self, name: Option<&str>) -> Result<ModelFolder, StoreError> {
         match name {
             None | Some(DEFAULT_MODEL) => self.default_model(),
             Some(name) => {
-                let folder = Path::new(name);
-                if folder.is_dir() {
-                    return ModelFolder::open(folder.to_path_buf());
-                }
                 let stored = self.stored_folder(name).filter(|folder| folder.is_dir());
-                match stored {
-                    Some(folder) => ModelFolder::open_named(name, folder),
+                match stored.map(|folder| ModelFolder::open_named(name, folder)) {
+                    Some(Ok(model)) => Ok(model),
+                    _ if Path::new(name).is_dir() => ModelFolder::open(name.into()),
+                    Some(Err(error)) => Err(error),
                     None => Err(self.not_found(name)),
                 }
             }
@@ -188,6 +187,17 @@ mod tests {
         let (home, store) = store_with(&[]);
         let error = store.resolve(home.path().to_str()).unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::InvalidModel);
+        assert!(error.to_string().contains("config.json"), "{error}");
+    }
+
+    /// A file that is there and cannot be read is not the same as none.
+    #[cfg(unix)]
+    #[test]
+    fn a_config_that_cannot_be_read_is_told() {
+        let (home, store) = store_with(&[]);
+        std::os::unix::fs::symlink("config.json", home.path().join("config.json")).unwrap();
+        let error = store.resolve(home.path().to_str()).unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Io, "{error}");
         assert!(error.to_string().contains("config.json"), "{error}");
     }
 

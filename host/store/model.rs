@@ -1,6 +1,7 @@
 //! A folder with a model in it.
 
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use crate::{StoreError, StoreErrorKind};
 
@@ -21,17 +22,22 @@ impl ModelFolder {
     }
 
     pub(crate) fn open_named(name: &str, path: PathBuf) -> Result<Self, StoreError> {
-        if !path.join("config.json").is_file() {
-            return Err(StoreError::new(
+        let config = path.join("config.json");
+        let (kind, message) = match fs::metadata(&config) {
+            Ok(file) if file.is_file() => return Ok(Self { name: name.to_owned(), path }),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                (StoreErrorKind::Io, format!("cannot read {}: {error}", config.display()))
+            }
+            _ => (
                 StoreErrorKind::InvalidModel,
                 format!(
                     "{} is no model: it has no config.json. A model's folder holds config.json, model.safetensors and \
                      tokenizer.json, as on Hugging Face",
                     path.display()
                 ),
-            ));
-        }
-        Ok(Self { name: name.to_owned(), path })
+            ),
+        };
+        Err(StoreError::new(kind, message))
     }
 
     /// What to call it: its name in the store, or the folder's.

@@ -65,9 +65,26 @@ fn a_policy_that_reads_is_seen_to_read() {
 }
 
 #[test]
-fn requests_at_once_have_prompts_of_their_own() {
+fn several_requests_run_at_once_and_a_table_is_for_people() {
     let result = bench(&["1", "-c", "3"]);
     assert_eq!(result["concurrency"], 3);
     let text = run(&["bench", "-p", "8", "-g", "4", "-n", "1", "--quiet"]).ok().stdout;
     assert!(text.contains("plan") && text.contains("decode t/s"), "{text}");
+}
+
+#[test]
+fn one_token_has_no_rate() {
+    let result = run(&["bench", "--json", "-p", "8", "-g", "1", "-n", "1", "--sampler", "native,plan"]).ok().json();
+    assert_eq!(result["samplers"][0]["generation_tps"], 0.0);
+    assert_eq!(result["generation_tps_ratios"], serde_json::json!([]));
+}
+
+/// No prompt is made that no model could read.
+#[test]
+fn more_than_the_context_holds_is_refused() {
+    for prompt in ["100000", "100000000000000", "18446744073709551615"] {
+        let ran = run(&["bench", "-p", prompt]).failed(1);
+        assert!(ran.stdout.is_empty() && ran.stderr.contains("-p and -g"), "{}", ran.stderr);
+    }
+    run(&["bench", "-c", "100000000000"]).failed(2);
 }

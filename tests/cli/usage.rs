@@ -90,7 +90,7 @@ fn a_model_that_is_not_there_is_named_with_what_is() {
 #[test]
 fn a_component_that_is_not_there_is_named_with_what_is() {
     let ran = run(&["run", "--template", "nothing", "hello"]).failed(1);
-    for name in ["nothing", "jinja", "chatml", "llama3"] {
+    for name in ["nothing", "jinja", "chatml", "llama3", "./nothing"] {
         assert!(ran.stderr.contains(name), "{name} in: {}", ran.stderr);
     }
 }
@@ -99,6 +99,26 @@ fn a_component_that_is_not_there_is_named_with_what_is() {
 fn a_component_in_the_wrong_slot_is_refused() {
     let ran = run(&["run", "--template", "classic", "hello"]).failed(1);
     assert!(ran.stderr.contains("classic"), "{}", ran.stderr);
+}
+
+/// A name means the store's model, whatever lies in the folder that the program is started in.
+#[test]
+fn a_model_of_the_store_is_not_hidden_by_a_folder() {
+    let home = tempfile::tempdir().unwrap();
+    let (stored, here) = (home.path().join("models/tiny"), home.path().join("tiny"));
+    fs::create_dir_all(&stored).unwrap();
+    fs::create_dir(&here).unwrap();
+    let fixture = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models/llama-float32");
+    for entry in fs::read_dir(fixture).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, stored.join(path.file_name().unwrap())).unwrap();
+    }
+    let run = |model: &str| {
+        let arguments = ["run", "-m", model, "--prompt-tokens", "1,5,9", "--max-tokens", "2", "--json"];
+        let output = wasmlx(&arguments).env("WASMLX_HOME", home.path()).current_dir(home.path()).output();
+        output.unwrap().status.code()
+    };
+    assert_eq!((run("tiny"), run("./tiny")), (Some(0), Some(1)));
 }
 
 /// Weights that a download left half written.

@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
     #[arg(short = 'g', long, help_heading = MEASUREMENT, value_name = "N", default_value_t = 256, value_parser = at_least_one)]
     generation_tokens: usize,
     /// Requests at once, each with a prompt of its own
-    #[arg(short = 'c', long, help_heading = MEASUREMENT, value_name = "N", default_value_t = 1, value_parser = at_least_one)]
+    #[arg(short = 'c', long, help_heading = MEASUREMENT, value_name = "N", default_value_t = 1, value_parser = requests)]
     concurrency: usize,
     /// Measured runs, after one that warms up
     #[arg(short = 'n', long, help_heading = MEASUREMENT, value_name = "N", default_value_t = 5, value_parser = at_least_one)]
@@ -57,6 +57,16 @@ fn at_least_one(text: &str) -> std::result::Result<usize, String> {
     }
 }
 
+/// The most requests at once: each holds a prompt and a cache.
+const MOST_REQUESTS: usize = 1024;
+
+fn requests(text: &str) -> std::result::Result<usize, String> {
+    match at_least_one(text)? {
+        count if count <= MOST_REQUESTS => Ok(count),
+        _ => Err(format!("at most {MOST_REQUESTS}")),
+    }
+}
+
 pub(crate) async fn run(arguments: Arguments, global: &GlobalOptions) -> Result {
     let interrupt = Interrupt::listen();
     run::with_model(&arguments.model, global, &interrupt, async |loaded| measure(&arguments, global, loaded).await)
@@ -66,11 +76,12 @@ pub(crate) async fn run(arguments: Arguments, global: &GlobalOptions) -> Result 
 async fn measure(arguments: &Arguments, global: &GlobalOptions, loaded: &Loaded) -> Result {
     let Loaded { host, model, .. } = loaded;
     let context = model.info().context_length as usize;
-    if arguments.prompt_tokens + arguments.generation_tokens > context && !global.quiet {
-        output::note(format_args!(
-            "note: {} was made for {context} tokens; rates beyond hold, answers do not",
+    if arguments.prompt_tokens.saturating_add(arguments.generation_tokens) > context {
+        let message = format!(
+            "-p and -g come to more than the {context} tokens that {} was made for; ask for fewer",
             model.name()
-        ));
+        );
+        return Err(Failure::new(ErrorKind::InvalidInput, message));
     }
     let bench = Bench::new(arguments, host, model);
     for name in &arguments.sampler {
@@ -118,11 +129,8 @@ struct Bench<'a> {
 
 impl<'a> Bench<'a> {
     fn new(arguments: &'a Arguments, host: &'a Host, model: &'a Model) -> Self {
-        let mut random = Random(arguments.seed);
         let vocabulary = u64::from(model.info().vocabulary_size);
-        let prompts = (0..arguments.concurrency)
-            .map(|_| (0..arguments.prompt_tokens).map(|_| random.below(vocabulary)).collect())
-            .collect();
+        let prompts = prompts(arguments.seed, vocabulary, arguments.concurrency, arguments.prompt_tokens);
         Self { arguments, host, model, prompts }
     }
 
@@ -176,6 +184,12 @@ impl<'a> Bench<'a> {
         };
         parameters.as_object().cloned().unwrap_or_default()
     }
+}
+
+/// So many prompts of random ids, none like another.
+fn prompts(seed: u64, vocabulary: u64, count: usize, tokens: usize) -> Vec<Vec<u32>> {
+    let mut random = Random(seed);
+    (0..count).map(|_| (0..tokens).map(|_| random.below(vocabulary)).collect()).collect()
 }
 
 /// The whole result. Rates are medians over the trials.
@@ -296,13 +310,12 @@ mod tests {
     }
 
     #[test]
-    fn prompts_depend_on_the_seed_alone() {
-        let ids = |seed| {
-            let mut random = Random(seed);
-            (0..8).map(|_| random.below(8192)).collect::<Vec<u32>>()
-        };
-        assert_eq!(ids(1), ids(1));
-        assert_ne!(ids(1), ids(2));
-        assert!(ids(3).iter().all(|id| *id < 8192));
+    fn prompts_depend_on_the_seed_alone_and_differ() {
+        let three = |seed| prompts(seed, 8192, 3, 8);
+        assert_eq!(three(1), three(1));
+        assert_ne!(three(1), three(2));
+        let [one, two, other] = &three(3)[..] else { panic!("three are asked for") };
+        assert!(one != two && two != other && one != other);
+        assert!(one.len() == 8 && one.iter().all(|id| *id < 8192));
     }
 }

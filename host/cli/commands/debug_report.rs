@@ -78,23 +78,40 @@ fn environment(variables: impl Iterator<Item = (String, String)>) -> Map<String,
     shown.into_iter().map(|(name, value)| (name, Value::String(value))).collect()
 }
 
-/// `https://user:password@host` without what stands before the `@`.
+/// `https://user:password@host/path?token=...` without what stands before the `@` and behind the path.
 fn without_credentials(value: &str) -> String {
-    match value.split_once("://") {
-        Some((scheme, rest)) => match rest.split_once('@') {
-            Some((_, host)) => format!("{scheme}://{host}"),
-            None => value.to_owned(),
-        },
-        None => value.to_owned(),
-    }
+    let Some((scheme, rest)) = value.split_once("://") else { return value.to_owned() };
+    let place = rest.split(['?', '#']).next().unwrap_or_default();
+    let (authority, path) = place.split_at(place.find('/').unwrap_or(place.len()));
+    // A password may have an `@` of its own.
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{host}{path}")
 }
 
 /// The user's folder, which carries the user's name, as `~`.
 fn without_user(text: &str) -> String {
     match std::env::var("HOME") {
-        Ok(home) if home.len() > 1 => text.replace(&home, "~"),
-        _ => text.to_owned(),
+        Ok(home) => without_folder(text, home.trim_end_matches('/')),
+        Err(_) => text.to_owned(),
     }
+}
+
+/// A folder as `~` wherever it stands as a whole: `/home/ann` is no part of `/home/anna`.
+fn without_folder(text: &str, folder: &str) -> String {
+    if folder.is_empty() {
+        return text.to_owned();
+    }
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(folder) {
+        let (before, found) = rest.split_at(at);
+        shown.push_str(before);
+        rest = &found[folder.len()..];
+        let begins = !shown.ends_with(|last: char| last.is_alphanumeric() || "/._-~".contains(last));
+        let ends = !rest.starts_with(|next: char| next.is_alphanumeric() || "._-~".contains(next));
+        shown.push_str(if begins && ends { "~" } else { folder });
+    }
+    shown + rest
 }
 
 #[cfg(test)]
@@ -115,5 +132,26 @@ mod tests {
             "HF_ENDPOINT": "https://mirror.example/hub", "HF_TOKEN": "(set)", "WASMLX_HOME": "/data",
         });
         assert_eq!(Value::Object(shown), expected);
+    }
+
+    #[test]
+    fn addresses_keep_their_place_alone() {
+        let addresses = [
+            ("https://me:p@ss@mirror.example/hub?token=abc#part", "https://mirror.example/hub"),
+            ("http://proxy.example:3128", "http://proxy.example:3128"),
+            ("https://host/a@b", "https://host/a@b"),
+            ("https://host?signature=abc", "https://host"),
+            ("/data?", "/data?"),
+        ];
+        for (given, shown) in addresses {
+            assert_eq!(without_credentials(given), shown);
+        }
+    }
+
+    #[test]
+    fn the_users_folder_is_told_from_others() {
+        let text = "/home/ann/x:/home/ann \"/home/ann\" /home/anna /home/ann-old /mnt/home/ann /home/ann";
+        assert_eq!(without_folder(text, "/home/ann"), "~/x:~ \"~\" /home/anna /home/ann-old /mnt/home/ann ~");
+        assert_eq!(without_folder("/a", ""), "/a");
     }
 }

@@ -202,7 +202,7 @@ fn mlx() -> Vec<Check> {
         None if has_nvidia_driver() => checks.push(Check::note(
             "GPU",
             "there is an NVIDIA GPU, and this MLX cannot use it",
-            "pip install --target DIR mlx-cuda-13, then set WASMLX_MLX_DIR to DIR",
+            installation.gpu_advice.unwrap_or_default(),
         )),
         None => {}
     }

@@ -131,10 +131,13 @@ fn case_files(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 fn read(path: &Path) -> Result<Vec<Case>> {
+    let invalid = |why: &dyn std::fmt::Display| {
+        Error::new(ErrorKind::InvalidInput, format_args!("{} is no list of cases: {why}", path.display()))
+    };
     let text = fs::read_to_string(path).map_err(|error| Error::io("read", path, &error))?;
-    serde_json::from_str(&text).map_err(|error| {
-        Error::new(ErrorKind::InvalidInput, format_args!("{} is no list of cases: {error}", path.display()))
-    })
+    let cases: Vec<Case> = serde_json::from_str(&text).map_err(|error| invalid(&error))?;
+    // A file that checks nothing would pass for ever.
+    if cases.is_empty() { Err(invalid(&"it is empty")) } else { Ok(cases) }
 }
 
 /// A field of a case as the type it should have.

@@ -27,13 +27,15 @@ impl Trial {
             |time: fn(&Report) -> std::time::Duration| reports.iter().map(time).max().unwrap_or_default().as_secs_f64();
         let sum = |count: fn(&Report) -> u64| reports.iter().map(count).sum::<u64>() as f64;
         let tokens = sum(|report| report.usage.completion_tokens as u64);
+        let several = reports.iter().any(|report| report.usage.completion_tokens > 1);
         let first = slowest(|report| report.time_to_first_token);
         let rest = slowest(|report| report.duration.saturating_sub(report.time_to_first_token));
         let mut ids: Vec<&[u32]> = reports.iter().map(|report| report.tokens.as_slice()).collect();
         ids.sort_unstable();
         Self {
             prompt_tps: sum(|report| report.usage.prompt_tokens as u64) / first,
-            generation_tps: tokens / rest,
+            // As run counts it: fewer than two tokens have no time after the first.
+            generation_tps: if several && rest > 0.0 { tokens / rest } else { 0.0 },
             ttft_ms: first * 1000.0,
             device_reads: sum(|report| report.cost.device_reads) / tokens,
             evals: sum(|report| report.cost.evals) / tokens,
@@ -77,7 +79,9 @@ impl Sampled {
     pub(super) fn ratio_to(&self, baseline: &Self) -> Option<MedianInterval> {
         let pairs = self.trials.iter().zip(&baseline.trials);
         let ratios: Vec<f64> = pairs.map(|(own, other)| own.generation_tps / other.generation_tps).collect();
-        statistics::median_interval(&ratios)
+        // Where a rate has no meaning their ratio has none.
+        let all_finite = ratios.iter().all(|ratio| ratio.is_finite());
+        statistics::median_interval(&ratios).filter(|_| all_finite)
     }
 
     pub(super) fn to_json(&self) -> Map<String, Value> {
