@@ -46,8 +46,9 @@
 //! pause generations.
 //!
 //! # Features
-//! `mlx` (on by default) is the MLX backend; without it, give [`HostBuilder::backend`] one of your own. `cli` (on by
-//! default, since the program is in this package) is for the `wasmlx` program alone: embedders switch it off.
+//! `mlx` (on by default) is the MLX backend; without it, give [`HostBuilder::backend`] one of your own.
+//! `default-model` (on by default) is the model `builtin`, 23 MB of the program. `cli` (on by default, since the program
+//! is in this package) is for the `wasmlx` program alone: embedders switch it off.
 //! On Linux a program that embeds this library must repeat two `[patch]` lines: see `docs/EMBEDDING.md`.
 
 #![warn(missing_docs)]

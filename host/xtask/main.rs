@@ -21,14 +21,11 @@ usage: cargo xtask VERB
   setup         installs what is missing: MLX, OpenBLAS, the WebAssembly target
   guests        builds the Rust components into target/components/
   run ARGS      wasmlx run ARGS, after set-up and building
-  test [--all]  every test; --all adds soaks, fuzzing and heavy toolchains
+  test [--all]  every test; --all adds those marked #[ignore]: soaks, heavy toolchains
   tidy          the structure's rules, formatting, lints
   bundle [DIR]  a release folder that needs neither compiler nor Python
   help          this text
 ";
-
-/// Tests read it: soaks, fuzzing and heavy toolchains run only where it is set.
-const ALL_TESTS_VARIABLE: &str = "WASMLX_TEST_ALL";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -90,7 +87,7 @@ fn test(workspace: &Workspace, all: bool) -> Result<()> {
     // machine.
     command.env("RUST_TEST_THREADS", "1");
     if all {
-        command.env(ALL_TESTS_VARIABLE, "1");
+        command.args(["--", "--include-ignored"]);
     }
     workspace::succeed(&mut command)?;
     tidy

@@ -252,3 +252,35 @@ fn ctrl_c_is_told_in_json() {
     assert_eq!(answer["finish_reason"], "cancelled");
     assert!(!ids(&answer).is_empty());
 }
+
+/// Tiny models of every kind that mlx-lm wrote, and the greedy tokens that it found.
+#[test]
+fn models_of_every_kind_give_mlx_lm_tokens() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models");
+    let expected = std::fs::read_to_string(folder.join("expected.json")).unwrap();
+    let expected: serde_json::Map<String, Value> = serde_json::from_str(&expected).unwrap();
+    assert!(!expected.is_empty());
+    for (name, case) in expected {
+        let list = |field: &str| {
+            let ids = case[field].as_array().expect("ids").iter();
+            ids.map(|id| id.as_u64().expect("an id")).collect::<Vec<u64>>()
+        };
+        let prompt = list("prompt").iter().map(u64::to_string).collect::<Vec<_>>().join(",");
+        let tokens = list("tokens");
+        let (folder, count) = (folder.join(&name), tokens.len().to_string());
+        let answer = json(&[
+            "-m",
+            folder.to_str().expect("UTF-8"),
+            "--prompt-tokens",
+            &prompt,
+            "--max-tokens",
+            &count,
+            "--temperature",
+            "0",
+            "--ignore-eos",
+            "--device",
+            "cpu",
+        ]);
+        assert_eq!(ids(&answer), tokens, "{name}");
+    }
+}

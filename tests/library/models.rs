@@ -36,7 +36,11 @@ async fn loading_while_a_load_runs_waits_for_it() {
         let (host, name) = (host.clone(), folders.model());
         tokio::spawn(async move { host.load(&name).await })
     };
-    let (first, second) = (load(), load());
+    let first = load();
+    reached(&gate).await;
+    let second = load();
+    // Lets it ask.
+    tokio::task::yield_now().await;
     gate.open();
     let (first, second) = (first.await.unwrap().unwrap(), second.await.unwrap().unwrap());
     first.unload().await.unwrap();
@@ -78,16 +82,31 @@ async fn folders_of_one_name_are_two_models() {
     second.unload().await.unwrap();
 }
 
-/// A load pauses an answer, which then goes on.
+/// Waits until the device stands at a gate, while other tasks go on.
+async fn reached(gate: &Gate) {
+    let gate = gate.clone();
+    tokio::task::spawn_blocking(move || gate.wait_until_reached()).await.unwrap();
+}
+
+/// A load that is asked for while an answer is under way does it no harm.
 #[tokio::test]
 async fn loading_while_generating() {
     let folders = Folders::new();
     let other = Folders::new();
     std::fs::rename(other.path().join("model"), other.path().join("another")).unwrap();
-    let host = folders.host(answers(&[("Hi", "Hello there, how are you?")]));
+    let gate = Gate::new();
+    let host = folders.host(answers(&[("Hi", "Hello there, how are you?")]).hold_pass(4, &gate));
     let model = host.load(&folders.model()).await.unwrap();
     let completion = model.complete("user: Hi\nassistant: ").start().await.unwrap();
-    let another = host.load(other.path().join("another").to_str().unwrap()).await.unwrap();
+    reached(&gate).await;
+    let folder = other.path().join("another");
+    let load = tokio::spawn({
+        let host = host.clone();
+        async move { host.load(folder.to_str().expect("UTF-8")).await }
+    });
+    tokio::task::yield_now().await;
+    gate.open();
+    let another = load.await.unwrap().unwrap();
     assert_eq!(another.name(), "another");
     let report = completion.finish().await.unwrap();
     assert_eq!(report.tokens.len(), "Hello there, how are you?".len() + 1);

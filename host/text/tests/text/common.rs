@@ -1,6 +1,7 @@
 //! What the tests share: tokenizers from files and trained on the spot, and texts cut into segments.
 
 use std::collections::HashMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -24,7 +25,8 @@ pub(crate) fn shared(what: &str) -> Option<PathBuf> {
         return Some(path);
     }
     assert!(!must_be, "WASMLX_SHARED is set, but {} is absent", path.display());
-    eprintln!("skipped: {} is absent", path.display());
+    // Not by `eprintln!`, whose text a test runner keeps to itself. Where stderr is closed nobody wants it.
+    let _ = writeln!(std::io::stderr(), "skipped: {} is absent", path.display());
     None
 }
 
@@ -91,7 +93,7 @@ pub(crate) fn unpacked() -> Option<&'static Path> {
         if status.is_ok_and(|status| status.success()) {
             return Some(folder);
         }
-        eprintln!("skipped: tar cannot unpack {}", archive.display());
+        let _ = writeln!(std::io::stderr(), "skipped: tar cannot unpack {}", archive.display());
         None
     });
     folder.as_ref().map(|folder| folder.path())
