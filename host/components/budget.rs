@@ -71,7 +71,8 @@ impl Budget {
         }
         if self.slice > self.slice_limit {
             let allowed = self.slice_limit.as_millis();
-            return over(format!("it was stopped after {allowed} ms of its own compute without a call of the host"));
+            return over(format!("it was stopped after {allowed} ms of its own compute without a call of the host"))
+                .map_err(ComponentError::as_fault);
         }
         Ok(())
     }

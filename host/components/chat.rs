@@ -73,7 +73,7 @@ pub struct ChatSession {
 pub(crate) enum Command {
     Turn(TurnRequest),
     Save(oneshot::Sender<Result<SavedState, ComponentError>>),
-    Swap(ChatComponent, oneshot::Sender<Result<(), ComponentError>>),
+    Move(oneshot::Sender<Result<(), ComponentError>>),
 }
 
 /// A turn to be run.
@@ -86,7 +86,7 @@ pub(crate) struct TurnRequest {
 impl ChatSession {
     /// Starts a session on a tokio runtime. `config` is a JSON object: `options` go to the template, `max_tokens`,
     /// `stop` and `seed` to the generation, the rest is the component's own. The component is instantiated by the
-    /// first turn.
+    /// first turn; where [`ChatHost::chat`] names one, it takes the place of `component`.
     pub fn start(
         runtime: &Handle,
         component: ChatComponent,
@@ -132,13 +132,14 @@ impl ChatSession {
         answer.await.unwrap_or_else(|_| Err(gone()))
     }
 
-    /// Puts another component in the place of this one, with what this one saves. Waits for the turns before it.
+    /// Moves to what [`ChatHost::chat`] says now, without waiting for the next turn to do so; waits for the turns
+    /// before.
     ///
     /// # Errors
-    /// Where the new one cannot be made or refuses the state; then the old one stays.
-    pub async fn swap(&self, component: ChatComponent) -> Result<(), ComponentError> {
+    /// Where the new component cannot be made or refuses the old one's state; then the old one stays.
+    pub async fn take_seat(&self) -> Result<(), ComponentError> {
         let (reply, answer) = oneshot::channel();
-        let _ = self.commands.send(Command::Swap(component, reply));
+        let _ = self.commands.send(Command::Move(reply));
         answer.await.unwrap_or_else(|_| Err(gone()))
     }
 }

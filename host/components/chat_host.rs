@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use wasmlx_engine::{Event, GenerateRequest, Model};
 
-use crate::{ComponentError, ComponentErrorKind, Script, TemplateSetup, Tool};
+use crate::{ChatComponent, ComponentError, ComponentErrorKind, ComponentKind, Script, TemplateSetup, Tool};
 
 /// A future that is `Send`, on the heap.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -19,6 +19,26 @@ pub trait ChatHost: Send + Sync + 'static {
 
     /// What sits in the session's template slot. Asked as a turn begins: a swap takes effect there.
     fn template(&self) -> Arc<TemplateSetup>;
+
+    /// What sits in the session's chat slot, for sessions whose component can be swapped. Asked as a turn begins, after
+    /// [`ChatHost::begin_turn`]; none is the component that the session was started with.
+    fn chat(&self) -> Option<ChatSeat> {
+        None
+    }
+
+    /// What came of a session's move to another seat of the chat slot, if it was the seat of this number. A session that
+    /// could not move stays where it is, and tries again where the host still says so.
+    fn moved(&self, seat: u64, outcome: Result<(), &ComponentError>) {
+        let _ = (seat, outcome);
+    }
+
+    /// A turn begins: from here to its end what sits in the slots stays. May block.
+    fn begin_turn(&self) {}
+
+    /// It has ended, its component's state is saved.
+    fn end_turn(&self, end: &TurnEnd) {
+        let _ = end;
+    }
 
     /// What a generation of the session is to be like: who chooses the tokens, the most of them where the component
     /// does not say, the model's end tokens. The session adds the stops of `options` and of the template. May block;
@@ -54,6 +74,29 @@ pub trait ChatHost: Send + Sync + 'static {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
     }
+}
+
+/// What sits in a chat slot.
+#[derive(Debug, Clone)]
+pub struct ChatSeat {
+    /// Which stay in the slot it is: a session moves where the number is another than it was. Back on the seat that it
+    /// last moved from, a session has again what it had saved there.
+    pub number: u64,
+    /// The component.
+    pub component: ChatComponent,
+    /// Whether the slot was turned back here because the component after it broke down. Then a session goes even where
+    /// its state is refused: it begins anew, with its messages.
+    pub is_return: bool,
+}
+
+/// How a turn ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TurnEnd {
+    /// Whether it gave an answer to its end.
+    pub is_good: bool,
+    /// The components that broke down in it, the first one first: a component that trapped because another one did is
+    /// not among them, nor one that trapped because the model failed or the context was full.
+    pub faults: Vec<(ComponentKind, ComponentError)>,
 }
 
 /// What a chat component asks of a generation.

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use cpu_time::ThreadTime;
 use serde_json::json;
-use wasmlx_engine::{Context, EngineError, Model, PromptInfo};
+use wasmlx_engine::{Context, EngineError, EngineErrorKind, Model, PromptInfo};
 use wasmlx_text::{Segment, Tokenizer};
 use wasmtime::component::{Resource, ResourceTable, ResourceTableError};
 
@@ -19,8 +19,8 @@ use crate::limits::{BYTES_PER_CALL, MemoryMeter, check_stops};
 use crate::template::Template;
 use crate::v0_1::types::wit;
 use crate::{
-    AnswerContext, ChatHost, ComponentError, ComponentErrorKind, GenerateOptions, Message, MessageLog, Part,
-    TemplateSetup, ToolCall,
+    AnswerContext, ChatHost, ComponentError, ComponentErrorKind, ComponentKind, GenerateOptions, Message, MessageLog,
+    Part, TemplateSetup, ToolCall,
 };
 
 /// The most contexts and generations of a session at once.
@@ -46,6 +46,14 @@ pub(crate) struct ChatState {
     appended_bytes: usize,
     /// The last error that the guest was told, as it was before it lost its kind and its component.
     told: Option<ComponentError>,
+    /// What an earlier instance of the session had read, for the first context that this one opens.
+    kept: Option<Context>,
+    /// The context that was used last, by its handle's number.
+    used: Option<u32>,
+    /// The components that broke down in this turn.
+    faults: Vec<(ComponentKind, ComponentError)>,
+    /// Whether the guest was told of a failure in this turn that it had no part in.
+    is_excused: bool,
 }
 
 /// A context that a guest holds.
@@ -83,6 +91,10 @@ impl ChatState {
             appended: 0,
             appended_bytes: 0,
             told: None,
+            kept: None,
+            used: None,
+            faults: Vec::new(),
+            is_excused: false,
         }
     }
 
@@ -92,6 +104,43 @@ impl ChatState {
         self.setup = self.host.template();
         (self.appended, self.appended_bytes) = (0, 0);
         self.told = None;
+        self.faults.clear();
+        self.is_excused = false;
+    }
+
+    /// The guest trapped, or ran into a limit. That is its own fault but where something else had failed before.
+    pub(crate) fn broke_down(&mut self, error: &ComponentError) {
+        if error.is_fault() && !self.is_excused {
+            self.faults.push((ComponentKind::Chat, error.clone()));
+        }
+    }
+
+    /// The components that broke down in this turn.
+    pub(crate) fn take_faults(&mut self) -> Vec<(ComponentKind, ComponentError)> {
+        std::mem::take(&mut self.faults)
+    }
+
+    /// Lets the first context that is opened be this one, which is vacant.
+    pub(crate) fn keep(&mut self, context: Context) {
+        self.kept = Some(context);
+    }
+
+    /// The context that was used last, for the session's next instance.
+    pub(crate) fn take_context(&mut self) -> Option<Context> {
+        let used = self.used.take().and_then(|number| self.table.delete(Resource::new_own(number)).ok());
+        match used {
+            Some(HeldContext::Model(Some(context))) => Some(context),
+            _ => self.kept.take(),
+        }
+    }
+
+    /// What a component did that works for the guest. A breakdown is noted.
+    fn watched<T>(&mut self, kind: ComponentKind, outcome: Result<T, ComponentError>) -> Result<T, ComponentError> {
+        outcome.inspect_err(|error| {
+            if error.is_fault() {
+                self.faults.push((kind, error.clone()));
+            }
+        })
     }
 
     /// The guest calls the host: until the result is dropped, nothing counts as its compute.
@@ -106,6 +155,11 @@ impl ChatState {
     /// What the guest is told of an outcome.
     pub(crate) fn answer<T>(&mut self, outcome: Result<T, ComponentError>) -> Result<T, wit::Error> {
         outcome.map_err(|error| {
+            use ComponentErrorKind as Kind;
+            let is_others =
+                matches!(error.kind(), Kind::ModelFailed | Kind::PolicyFailed | Kind::ContextFull | Kind::Cancelled);
+            let device_is_full = error.engine_kind() == Some(EngineErrorKind::OutOfMemory);
+            self.is_excused |= is_others || device_is_full || error.is_fault();
             self.told = Some(error.clone());
             error.into()
         })
@@ -136,7 +190,11 @@ impl ChatState {
     pub(crate) fn open(&mut self, model: Option<&str>) -> Result<Resource<HeldContext>, ComponentError> {
         let held = match self.host.script() {
             Some(_) => HeldContext::Scripted,
-            None => HeldContext::Model(Some(self.model(model)?.new_context())),
+            None => {
+                let model = self.model(model)?;
+                let kept = self.kept.take_if(|context| context.model().is_same(&model));
+                HeldContext::Model(Some(kept.unwrap_or_else(|| model.new_context())))
+            }
         };
         self.table.push(held).map_err(too_many)
     }
@@ -168,6 +226,7 @@ impl ChatState {
         handle: &Resource<HeldContext>,
         work: impl FnOnce(&mut Context) -> Result<T, ComponentError> + Send + 'static,
     ) -> wasmtime::Result<Result<T, ComponentError>> {
+        self.used = Some(handle.rep());
         let HeldContext::Model(held) = self.table.get_mut(handle)? else { return Err(lost()) };
         let mut context = held.take().ok_or_else(lost)?;
         let (context, result) = blocking(&mut self.budget, move || {
@@ -220,21 +279,27 @@ impl ChatState {
             Err(error) => return Ok(Err(error)),
         };
         let (host, cancellation) = (Arc::clone(&self.host), self.cancellation.clone());
-        let generation = self.with_context(context, move |context| {
-            let mut request = host.request(context.model(), &options)?;
-            for stop in options.stops.into_iter().chain(template.stops()?) {
+        // Each failure with the component whose it would be.
+        let begin = move |context: &mut Context| {
+            let of = |kind| move |error: ComponentError| (kind, error);
+            let (template_failed, policy_failed) = (of(ComponentKind::Template), of(ComponentKind::Policy));
+            let mut request = host.request(context.model(), &options).map_err(policy_failed)?;
+            for stop in options.stops.into_iter().chain(template.stops().map_err(template_failed)?) {
                 if !request.stops.contains(&stop) {
                     request.stops.push(stop);
                 }
             }
-            let answer = AnswerContext::of_tokens(tokenizer(context.model())?, &context.tokens(), options.tools)?;
-            let parser = template.parser(&answer)?;
-            let generation = context.generate(request)?;
+            let tokenizer = tokenizer(context.model()).map_err(template_failed)?;
+            let answer = AnswerContext::of_tokens(tokenizer, &context.tokens(), options.tools);
+            let parser = template.parser(&answer.map_err(template_failed)?).map_err(template_failed)?;
+            let generation = context.generate(request).map_err(|error| policy_failed(error.into()))?;
             cancellation.covers(generation.cancel_token());
             Ok(HeldGeneration::new(generation, parser))
-        });
-        Ok(match generation.await? {
-            Ok(generation) => self.table.push(generation).map_err(too_many),
+        };
+        let begun = self.with_context(context, move |context| Ok(begin(context))).await?;
+        Ok(match begun {
+            Ok(Ok(generation)) => self.table.push(generation).map_err(too_many),
+            Ok(Err((kind, error))) => self.watched(kind, Err(error)),
             Err(error) => Err(error),
         })
     }
@@ -245,7 +310,13 @@ impl ChatState {
         generation: &Resource<HeldGeneration>,
         max: usize,
     ) -> wasmtime::Result<Result<Vec<Generated>, ComponentError>> {
-        self.table.get_mut(generation)?.next_batch(max, self.host.as_ref(), &mut self.budget).await
+        let batch = self.table.get_mut(generation)?.next_batch(max, self.host.as_ref(), &mut self.budget).await?;
+        // What comes of the engine is the policy's, what comes of the reader the template's.
+        let kind = match &batch {
+            Err(error) if error.engine_kind().is_some() => ComponentKind::Policy,
+            _ => ComponentKind::Template,
+        };
+        Ok(self.watched(kind, batch))
     }
 
     /// A prompt by the session's template.
@@ -258,10 +329,12 @@ impl ChatState {
         }
         let now = self.host.now();
         conversation.options.entry("now").or_insert_with(|| json!(now));
-        match self.template().await? {
-            Ok(template) => blocking(&mut self.budget, move || template.render(&conversation)).await,
-            Err(error) => Ok(Err(error)),
-        }
+        let template = match self.template().await? {
+            Ok(template) => template,
+            Err(error) => return Ok(Err(error)),
+        };
+        let rendered = blocking(&mut self.budget, move || template.render(&conversation)).await?;
+        Ok(self.watched(ComponentKind::Template, rendered))
     }
 
     /// Runs a tool.
@@ -311,6 +384,7 @@ impl ChatState {
         }
         let setup = Arc::clone(&self.setup);
         let template = blocking(&mut self.budget, move || setup.instantiate()).await?;
+        let template = self.watched(ComponentKind::Template, template);
         if let Ok(template) = &template {
             self.template = Some((Arc::clone(&self.setup), template.clone()));
         }

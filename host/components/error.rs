@@ -20,6 +20,7 @@ pub struct ComponentError {
     message: String,
     /// What kind of error of the engine it was.
     engine: Option<EngineErrorKind>,
+    fault: bool,
 }
 
 /// What kind of failure it is.
@@ -78,7 +79,7 @@ impl ComponentError {
     /// sentences: they are cut where they are long, and control characters in them are written out.
     pub fn new(kind: ComponentErrorKind, component: impl Into<String>, message: impl fmt::Display) -> Self {
         let message = plain::lines(&message.to_string(), BYTES_PER_MESSAGE);
-        Self { kind, component: component.into(), message, engine: None }
+        Self { kind, component: component.into(), message, engine: None, fault: false }
     }
 
     /// What kind of failure it is.
@@ -89,6 +90,17 @@ impl ComponentError {
     /// Where the engine failed and the component only passed it on: what kind of failure that was.
     pub fn engine_kind(&self) -> Option<EngineErrorKind> {
         self.engine
+    }
+
+    /// Whether the component broke down by itself: it trapped, or spent the time or the memory of a call. What it
+    /// refused, what its caller did and what failed around it is no fault of its own.
+    pub fn is_fault(&self) -> bool {
+        self.fault
+    }
+
+    /// The same error as a component's own fault.
+    pub(crate) fn as_fault(self) -> Self {
+        Self { fault: true, ..self }
     }
 
     /// The name of the component that failed; empty where none did.
@@ -123,13 +135,12 @@ impl ComponentError {
         if let Some(error) = error.downcast_ref::<Self>() {
             return error.clone().of(component);
         }
-        let new = |kind, message: String| Self::new(kind, component, message);
         if error.is::<wasmtime::PoolConcurrencyLimitError>() {
-            return new(
-                ComponentErrorKind::OutOfMemory,
-                format!("no place for another instance is free: {error}. Try again when other requests have ended."),
-            );
+            let message =
+                format!("no place for another instance is free: {error}. Try again when other requests have ended.");
+            return Self::new(ComponentErrorKind::OutOfMemory, component, message);
         }
+        let new = |kind, message: String| Self::new(kind, component, message).as_fault();
         match error.downcast_ref::<wasmtime::Trap>() {
             Some(wasmtime::Trap::Interrupt) => {
                 return new(
@@ -191,7 +202,11 @@ impl From<EngineError> for ComponentError {
             EngineErrorKind::PolicyFailed => ComponentErrorKind::PolicyFailed,
             _ => ComponentErrorKind::ModelFailed,
         };
-        Self { engine: Some(error.kind()), ..Self::new(kind, "", error) }
+        let fault = matches!(
+            error.policy_kind(),
+            Some(PolicyErrorKind::Trapped | PolicyErrorKind::Deadline | PolicyErrorKind::OutOfMemory)
+        );
+        Self { engine: Some(error.kind()), fault, ..Self::new(kind, "", error) }
     }
 }
 

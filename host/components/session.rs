@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tracing::Instrument as _;
-use wasmlx_engine::SavedState;
+use wasmlx_engine::{Context, SavedState};
 use wasmtime::component::ResourceAny;
 use wasmtime::{Store, UpdateDeadline};
 
@@ -19,7 +19,7 @@ use crate::guest_log::GuestLog;
 use crate::limits::{BYTES_PER_CALL, HANDLES, MemoryMeter};
 use crate::v0_1::chat::World;
 use crate::v0_1::types::wit;
-use crate::{ChatHost, Component, ComponentError, ComponentErrorKind, ComponentKind, MessageLog};
+use crate::{ChatHost, Component, ComponentError, ComponentErrorKind, ComponentKind, MessageLog, TurnEnd};
 
 /// How many events the component is asked for at once.
 const BATCH: u32 = 64;
@@ -30,6 +30,10 @@ const BATCHES_AFTER_CANCELLATION: u32 = 64;
 /// A session between its commands.
 pub(crate) struct Session {
     component: ChatComponent,
+    /// The number of the seat that the component came from; none for the one that the session was started with.
+    seat: Option<u64>,
+    /// Where the session last moved from.
+    before: Option<Before>,
     config: String,
     log: MessageLog,
     host: Arc<dyn ChatHost>,
@@ -40,6 +44,16 @@ pub(crate) struct Session {
     saved: Option<SavedState>,
     /// What instances of this session have computed.
     computed: Duration,
+    /// What the last instance had read, for the next one.
+    context: Option<Context>,
+    /// The components that broke down in this turn, as far as it had other instances than the one there is.
+    faults: Vec<(ComponentKind, ComponentError)>,
+}
+
+/// The seat that a session moved from, and what its component saved there.
+struct Before {
+    seat: Option<u64>,
+    saved: Option<SavedState>,
 }
 
 struct Live {
@@ -56,8 +70,27 @@ impl Session {
         log: MessageLog,
         host: Arc<dyn ChatHost>,
     ) -> Self {
-        let guest_log = GuestLog::new(component.component());
-        Self { component, config, log, host, guest_log, live: None, saved, computed: Duration::ZERO }
+        let (component, seat) = match host.chat() {
+            Some(seat) => {
+                host.moved(seat.number, Ok(()));
+                (seat.component, Some(seat.number))
+            }
+            None => (component, None),
+        };
+        Self {
+            guest_log: GuestLog::new(component.component()),
+            component,
+            seat,
+            before: None,
+            config,
+            log,
+            host,
+            live: None,
+            saved,
+            computed: Duration::ZERO,
+            context: None,
+            faults: Vec::new(),
+        }
     }
 
     /// Serves commands until nobody can send one any more.
@@ -68,13 +101,18 @@ impl Session {
                 Command::Turn(turn) => self.turn(turn).await,
                 // Whoever asked may have stopped waiting; then there is no one to tell.
                 Command::Save(reply) => drop(reply.send(self.save().await)),
-                Command::Swap(component, reply) => drop(reply.send(self.swap(component).await)),
+                Command::Move(reply) => drop(reply.send(self.take_seat().await)),
             }
         }
     }
 
     /// Runs a turn; one that fails or is abandoned leaves no message behind.
     async fn turn(&mut self, TurnRequest { new, events, cancellation }: TurnRequest) {
+        let host = Arc::clone(&self.host);
+        // Where it panics the turn goes on with what there is.
+        let _ = tokio::task::spawn_blocking(move || host.begin_turn()).await;
+        // The host was told of a move that failed; the component that there is answers.
+        let _ = self.take_seat().await;
         let before = self.log.extend(new);
         let answered = self.answer(&events, &cancellation).await;
         cancellation.end();
@@ -89,9 +127,20 @@ impl Session {
                     Ok(saved) => self.saved = Some(saved),
                     Err(error) => tracing::warn!("{error}; the state before this turn is kept"),
                 }
+                let faults = self.take_faults();
+                self.host.end_turn(&TurnEnd { is_good: true, faults });
             }
-            Err(error) => drop(events.send(Err(error)).await),
+            Err(error) => {
+                let faults = self.take_faults();
+                self.host.end_turn(&TurnEnd { is_good: false, faults });
+                drop(events.send(Err(error)).await);
+            }
         }
+    }
+
+    fn take_faults(&mut self) -> Vec<(ComponentKind, ComponentError)> {
+        let live = self.live.as_mut().map(|live| live.store.data_mut().take_faults());
+        std::mem::take(&mut self.faults).into_iter().chain(live.unwrap_or_default()).collect()
     }
 
     /// Has the component answer the log; returns the last event, and sends those before it.
@@ -175,23 +224,71 @@ impl Session {
         self.returned(call, saved).map(Into::into)
     }
 
-    async fn swap(&mut self, component: ChatComponent) -> Result<(), ComponentError> {
-        // A component that never had a turn has nothing to hand over.
-        let saved = if self.live.is_some() { Some(self.save().await?) } else { self.saved.clone() };
-        // What one has computed is not held against another.
-        let computed = std::mem::take(&mut self.computed);
-        let live = match self.instantiate(&component, saved.clone()).await {
-            Ok(live) => live,
-            Err(error) => {
-                self.computed = computed;
-                return Err(error);
+    /// Moves to what sits in the chat slot now, if that is another seat. Where the move fails the session stays as it
+    /// is. The host learns what came of it.
+    async fn take_seat(&mut self) -> Result<(), ComponentError> {
+        let Some(seat) = self.host.chat().filter(|seat| Some(seat.number) != self.seat) else { return Ok(()) };
+        let moved = match self.before.take_if(|before| before.seat == Some(seat.number)) {
+            Some(before) => {
+                self.move_back(seat.component, before.saved);
+                Ok(())
             }
+            None => match self.move_on(&seat.component).await {
+                Err(error) if seat.is_return => {
+                    tracing::warn!("{error}; the chat goes on from its messages alone");
+                    self.move_back(seat.component, None);
+                    Ok(())
+                }
+                moved => moved,
+            },
         };
-        self.live = Some(live);
+        if moved.is_ok() {
+            self.seat = Some(seat.number);
+        }
+        self.host.moved(seat.number, moved.as_ref().copied());
+        moved
+    }
+
+    /// Goes on with another component and what this one saved after its last good turn.
+    async fn move_on(&mut self, component: &ChatComponent) -> Result<(), ComponentError> {
+        let guest_log = GuestLog::new(component.component());
+        // What one has computed is not held against another.
+        let live = self.instantiate(component, self.saved.clone(), &guest_log, Duration::ZERO).await?;
+        self.retire();
+        self.settle_in(live);
+        self.computed = Duration::ZERO;
+        self.guest_log = guest_log;
+        self.component = component.clone();
+        self.before = Some(Before { seat: self.seat, saved: self.saved.clone() });
+        Ok(())
+    }
+
+    /// Goes back to a component, with what it saved when the session left it. What was said since is in the log.
+    fn move_back(&mut self, component: ChatComponent, saved: Option<SavedState>) {
+        self.retire();
+        self.computed = Duration::ZERO;
         self.guest_log = GuestLog::new(component.component());
         self.component = component;
         self.saved = saved;
-        Ok(())
+    }
+
+    /// An instance begins, with what the one before has read.
+    fn settle_in(&mut self, mut live: Live) {
+        if let Some(context) = self.context.take() {
+            live.store.data_mut().keep(context);
+        }
+        self.live = Some(live);
+    }
+
+    /// Ends the instance. What it has read stays for the next one.
+    fn retire(&mut self) {
+        let Some(mut live) = self.live.take() else { return };
+        let state = live.store.data_mut();
+        self.faults.append(&mut state.take_faults());
+        let context = state.take_context();
+        // Its generations end with it; until then its context is theirs.
+        drop(live);
+        self.context = context.and_then(|mut context| context.vacate().is_ok().then_some(context));
     }
 
     /// Makes sure that there is an instance. A state that cannot be restored is not worth failing for: the messages are
@@ -200,18 +297,18 @@ impl Session {
         if self.live.is_some() {
             return Ok(());
         }
-        let component = self.component.clone();
+        let (component, guest_log, computed) = (self.component.clone(), self.guest_log.clone(), self.computed);
         let restored = match self.saved.clone() {
-            Some(saved) => self.instantiate(&component, Some(saved)).await.map_err(|error| {
+            Some(saved) => self.instantiate(&component, Some(saved), &guest_log, computed).await.map_err(|error| {
                 tracing::warn!("{error}; the chat goes on from its messages alone");
             }),
             None => Err(()),
         };
         let live = match restored {
             Ok(live) => live,
-            Err(()) => self.instantiate(&component, None).await?,
+            Err(()) => self.instantiate(&component, None, &guest_log, computed).await?,
         };
-        self.live = Some(live);
+        self.settle_in(live);
         Ok(())
     }
 
@@ -219,6 +316,8 @@ impl Session {
         &mut self,
         component: &ChatComponent,
         saved: Option<SavedState>,
+        guest_log: &GuestLog,
+        computed: Duration,
     ) -> Result<Live, ComponentError> {
         let component = component.component();
         let Linked::Chat(linked) = component.linked() else {
@@ -226,8 +325,8 @@ impl Session {
         };
         let limits = component.runtime().limits();
         let memory = MemoryMeter::new(limits.chat_memory);
-        let budget = Budget::new(limits.chat_slice, limits.chat_session, self.computed);
-        let state = ChatState::new(memory, budget, Arc::clone(&self.host), self.log.clone(), self.guest_log.clone());
+        let budget = Budget::new(limits.chat_slice, limits.chat_session, computed);
+        let state = ChatState::new(memory, budget, Arc::clone(&self.host), self.log.clone(), guest_log.clone());
         let mut store = Store::new(linked.engine(), state);
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(BYTES_PER_CALL);
@@ -267,8 +366,9 @@ impl Session {
         state.budget.pause(Instant::now());
         self.computed = state.budget.session();
         let result = ended(call, self.component.component(), result, state);
-        if result.is_err() {
-            self.live = None;
+        if let Err(error) = &result {
+            state.broke_down(error);
+            self.retire();
         }
         result
     }

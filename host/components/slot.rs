@@ -24,6 +24,11 @@ impl<T> Slot<T> {
     pub fn swap(&self, value: Arc<T>) -> Arc<T> {
         self.0.swap(value)
     }
+
+    /// Puts another value in where this one is the current; says whether it was.
+    pub fn replace(&self, current: &Arc<T>, value: Arc<T>) -> bool {
+        Arc::ptr_eq(&self.0.compare_and_swap(current, value), current)
+    }
 }
 
 #[cfg(test)]

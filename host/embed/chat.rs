@@ -5,17 +5,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Map, Value, json};
 use tokio::runtime::Handle;
-use wasmlx_components::{ChatComponent, ChatSession, Message, MessageLog};
+use wasmlx_components::{ChatSession, Message, MessageLog};
 use wasmlx_engine::SavedState;
 
 use super::blocking;
-use super::chat_builder::{chat_config, load_chat, load_sampler, load_template};
+use super::chat_builder::chat_config;
 use super::chat_server::{ChatServer, Settings};
 use super::components::ComponentRef;
 use super::error::{Error, ErrorKind, Result};
 use super::report::Tally;
 use super::sampler::Sampler;
 use super::saved_chat::SavedChat;
+use super::slots::{Occupant, Slot};
+use super::swap::{self, SwapOptions, SwapReport};
 use super::turn::{Permit, Running, TakenOut, Turn};
 
 /// A conversation with a model, made by [`Model::chat`](crate::Model::chat).
@@ -34,8 +36,6 @@ pub struct Chat {
 /// What changes in a chat's life, besides its messages.
 struct State {
     session: Arc<ChatSession>,
-    component: ChatComponent,
-    sampler: Sampler,
     template_options: Map<String, Value>,
     /// How many messages there were before the turn that runs or was dropped.
     before: usize,
@@ -45,14 +45,11 @@ impl Chat {
     pub(crate) fn new(
         runtime: Handle,
         server: Arc<ChatServer>,
-        component: ChatComponent,
-        sampler: Sampler,
         template_options: Map<String, Value>,
         log: MessageLog,
     ) -> Self {
-        let config = chat_config(&template_options);
-        let session = ChatSession::start(&runtime, component.clone(), config, log.clone(), server.clone());
-        let state = State { session: Arc::new(session), component, sampler, template_options, before: 0 };
+        let session = session(&runtime, &server, &template_options, None, &log);
+        let state = State { session, template_options, before: 0 };
         let taken_out = TakenOut::none(log.clone());
         Self { runtime, server, log, taken_out, running: Running::default(), state: Mutex::new(state) }
     }
@@ -160,10 +157,10 @@ impl Chat {
     /// # Errors
     /// What the sampler says of it; then the parameters stay as they were.
     pub async fn set_sampler_param(&self, name: &str, value: impl Into<Value>) -> Result<()> {
-        let mut params = self.server.settings().sampler_params;
+        let mut params = self.server.places().sampler_params();
         params.insert(name.to_owned(), value.into());
-        let sampler = self.state().sampler.clone();
-        self.use_sampler(sampler, params).await
+        let server = Arc::clone(&self.server);
+        blocking::spawn("wasmlx-components", move || server.places().set_sampler_params(&params)).await
     }
 
     /// Sets an option that templates know, from the next turn on.
@@ -182,13 +179,13 @@ impl Chat {
 
     /// What can be set, as it is now, for a person to read.
     pub fn settings(&self) -> Value {
-        let Settings { max_tokens, stops, seed, sampler_params, .. } = self.server.settings();
-        let state = self.state();
+        let Settings { max_tokens, stops, seed, .. } = self.server.settings();
+        let (state, places) = (self.state(), self.server.places());
         json!({
-            "template": self.server.template_name(),
-            "sampler": self.server.sampler_name(),
-            "sampler_params": sampler_params,
-            "chat": state.component.component().name(),
+            "template": places.name(Slot::Template),
+            "sampler": places.name(Slot::Sampler),
+            "sampler_params": places.sampler_params(),
+            "chat": places.name(Slot::Chat),
             "max_tokens": max_tokens,
             "stops": stops,
             "seed": seed,
@@ -196,55 +193,75 @@ impl Chat {
         })
     }
 
-    /// Writes prompts with another component from the next turn on. What the model has read of the text that both
-    /// write alike is not read again.
+    /// Puts a component into a slot of this chat alone, from the next turn on; see [`Host::swap_with`](crate::Host::swap_with)
+    /// for all that is done before and after. From here on swaps of the host's slot leave this chat alone.
+    ///
+    /// A new template reads on from what the model has read of the text that it writes like the old one. A new sampler
+    /// keeps the parameters where it knows them, else they are dropped. A new chat component takes over what the old
+    /// one saves; that waits for the turn that runs.
     ///
     /// # Errors
-    /// `NotFound`, `InvalidComponent`, and what the component says of its configuration; then the old one stays.
+    /// `NotFound`, `InvalidComponent`, `CasesFailed`; what the component says of the model, the parameters or the old
+    /// one's state. Then the old one stays.
+    pub async fn swap_with(
+        &self,
+        slot: Slot,
+        component: impl Into<ComponentRef>,
+        options: SwapOptions,
+    ) -> Result<SwapReport> {
+        let loaded = swap::load(self.server.model().host(), slot, component.into(), options.is_forced()).await?;
+        self.seat(slot, Occupant::Component(loaded.component.clone()), &options).await?;
+        Ok(loaded.report(1))
+    }
+
+    /// Writes prompts with another component: [`Chat::swap_with`] with the usual options.
+    ///
+    /// # Errors
+    /// As [`Chat::swap_with`].
     pub async fn swap_template(&self, template: impl Into<ComponentRef>) -> Result<()> {
-        let (model, template, tools) = (self.server.model().clone(), template.into(), self.server.has_tools());
-        let load = move || load_template(&model, Some(template), tools);
-        self.server.set_template(blocking::spawn("wasmlx-components", load).await?);
-        Ok(())
+        self.swap_with(Slot::Template, template, SwapOptions::new()).await.map(drop)
     }
 
-    /// Chooses tokens with another sampler from the next generation on. The parameters stay where the new one knows
-    /// them all; else all of them are dropped, and given back.
+    /// Chooses tokens with another sampler: [`Chat::swap_with`] with the usual options. The parameters stay where the
+    /// new one knows them all; else all of them are dropped, and given back.
     ///
     /// # Errors
-    /// `NotFound`, `InvalidComponent`; then the old one stays.
+    /// As [`Chat::swap_with`].
     pub async fn swap_sampler(&self, sampler: impl Into<Sampler>) -> Result<Map<String, Value>> {
-        let (sampler, params) = (sampler.into(), self.server.settings().sampler_params);
-        match self.use_sampler(sampler.clone(), params.clone()).await {
-            Err(error) if error.kind() == ErrorKind::InvalidInput => {
-                self.use_sampler(sampler, Map::new()).await.map(|()| params)
+        let options = SwapOptions::new();
+        let occupant = match sampler.into() {
+            Sampler::Component(component) => {
+                let host = self.server.model().host();
+                Occupant::Component(swap::load(host, Slot::Sampler, component, false).await?.component)
             }
-            used => used.map(|()| Map::new()),
-        }
+            Sampler::Native(chain) => Occupant::Native(chain),
+            Sampler::Default => Occupant::Default,
+        };
+        let params = self.server.places().sampler_params();
+        self.seat(Slot::Sampler, occupant, &options).await?;
+        let are_kept = params == self.server.places().sampler_params();
+        Ok(if are_kept { Map::new() } else { params })
     }
 
-    async fn use_sampler(&self, sampler: Sampler, params: Map<String, Value>) -> Result<()> {
-        let model = self.server.model().clone();
-        let (chosen, given) = (sampler.clone(), params.clone());
-        let load = move || load_sampler(&model, &chosen, &given);
-        let loaded = blocking::spawn("wasmlx-components", load).await?;
-        self.state().sampler = sampler;
-        self.server.set_sampler(loaded);
-        self.server.change(|settings| settings.sampler_params = params);
-        Ok(())
-    }
-
-    /// Lets another component run the conversation from the next turn on, with what the old one saves. Waits for the
-    /// turn that runs.
+    /// Lets another component run the conversation: [`Chat::swap_with`] with the usual options.
     ///
     /// # Errors
-    /// `NotFound`, `InvalidComponent`, and where the new one refuses the old one's state; then the old one stays.
+    /// As [`Chat::swap_with`].
     pub async fn swap_chat(&self, chat: impl Into<ComponentRef>) -> Result<()> {
-        let (model, chat) = (self.server.model().clone(), chat.into());
-        let component = blocking::spawn("wasmlx-components", move || load_chat(&model, &chat)).await?;
-        let session = Arc::clone(&self.state().session);
-        session.swap(component.clone()).await?;
-        self.state().component = component;
+        self.swap_with(Slot::Chat, chat, SwapOptions::new()).await.map(drop)
+    }
+
+    /// Lets an occupant sit in this chat's own slot.
+    async fn seat(&self, slot: Slot, occupant: Occupant, options: &SwapOptions) -> Result<()> {
+        let before = self.server.places().next_seat(slot);
+        let seat = swap::seat(occupant, options, &before);
+        let (server, putting) = (Arc::clone(&self.server), Arc::clone(&seat));
+        blocking::spawn("wasmlx-components", move || server.places().swap(slot, &putting)).await?;
+        if slot == Slot::Chat {
+            let session = Arc::clone(&self.state().session);
+            session.take_seat().await?;
+        }
+        swap::announce(self.server.model().host(), slot, &before, &seat);
         Ok(())
     }
 
@@ -273,15 +290,28 @@ impl Chat {
 
     /// A new session on the same log.
     fn restart(&self, state: &mut State, saved: Option<SavedState>) {
-        let config = chat_config(&state.template_options);
-        let (component, log, server) = (state.component.clone(), self.log.clone(), self.server.clone());
-        state.session = Arc::new(ChatSession::resume(&self.runtime, component, config, saved, log, server));
+        state.session = session(&self.runtime, &self.server, &state.template_options, saved, &self.log);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         // Each use leaves a whole value behind, even where it panics.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A session on a log, with the chat component that the server has.
+fn session(
+    runtime: &Handle,
+    server: &Arc<ChatServer>,
+    template_options: &Map<String, Value>,
+    saved: Option<SavedState>,
+    log: &MessageLog,
+) -> Arc<ChatSession> {
+    let (component, config) = (server.places().chat(), chat_config(template_options));
+    let session = ChatSession::resume(runtime, component, config, saved, log.clone(), server.clone());
+    let session = Arc::new(session);
+    server.attach(&session);
+    session
 }
 
 impl fmt::Debug for Chat {

@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use tokio::runtime::Handle;
-use wasmlx_components::{ChatComponent, ComponentKind, Message, MessageLog, TemplateSetup};
+use wasmlx_components::{ComponentKind, Message, MessageLog};
 
 use super::blocking;
 use super::chat::Chat;
+use super::chat_places::{ChatPlaces, Own};
 use super::chat_server::{ChatServer, Settings};
 use super::components::ComponentRef;
 use super::error::Result;
-use super::model::{Model, default_template, template_config};
-use super::sampler::{LoadedSampler, Sampler, vocabulary};
+use super::model::Model;
+use super::sampler::Sampler;
+use super::slots::Occupant;
 use super::tool::Tool;
 
 /// The chat component that nobody has to ask for.
@@ -25,7 +27,8 @@ pub struct ChatBuilder {
     system: Option<String>,
     template: Option<ComponentRef>,
     sampler: Sampler,
-    chat: ComponentRef,
+    sampler_params: Map<String, Value>,
+    chat: Option<ComponentRef>,
     template_options: Map<String, Value>,
     tools: Vec<Tool>,
     settings: Settings,
@@ -38,7 +41,8 @@ impl ChatBuilder {
             system: None,
             template: None,
             sampler: Sampler::Default,
-            chat: DEFAULT_CHAT.into(),
+            sampler_params: Map::new(),
+            chat: None,
             template_options: Map::new(),
             tools: Vec::new(),
             settings: Settings::default(),
@@ -51,8 +55,8 @@ impl ChatBuilder {
         self
     }
 
-    /// The component that writes prompts and reads answers; without it the model's own chat template (by `jinja`),
-    /// else `chatml`.
+    /// The component that writes prompts and reads answers; without it what sits in the host's slot: the model's own
+    /// chat template (by `jinja`), else `chatml`, until a [swap](crate::Host::swap).
     pub fn template(mut self, template: impl Into<ComponentRef>) -> Self {
         self.template = Some(template.into());
         self
@@ -72,19 +76,19 @@ impl ChatBuilder {
 
     /// A parameter of the sampler: `temperature`, `top_p`.
     pub fn sampler_param(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.settings.sampler_params.insert(name.into(), value.into());
+        self.sampler_params.insert(name.into(), value.into());
         self
     }
 
     /// Parameters of the sampler, in place of those before.
     pub fn sampler_params(mut self, params: Map<String, Value>) -> Self {
-        self.settings.sampler_params = params;
+        self.sampler_params = params;
         self
     }
 
     /// The component that runs the conversation.
     pub fn chat_component(mut self, chat: impl Into<ComponentRef>) -> Self {
-        self.chat = chat.into();
+        self.chat = Some(chat.into());
         self
     }
 
@@ -133,41 +137,29 @@ impl ChatBuilder {
     /// # Panics
     /// Outside of a tokio runtime: the conversation runs as a task on it.
     pub async fn build(self) -> Result<Chat> {
-        let Self { model, system, template, sampler, chat, template_options, tools, settings } = self;
+        let Self { model, system, template, sampler, sampler_params, chat, template_options, tools, settings } = self;
         let runtime = Handle::current();
-        let (tools_given, loading) = (!tools.is_empty(), model.clone());
-        let loaded = blocking::spawn("wasmlx-components", move || {
-            let template = load_template(&loading, template, tools_given)?;
-            let sampler = load_sampler(&loading, &sampler, &settings.sampler_params).map(|loaded| (sampler, loaded))?;
-            Ok((template, sampler, load_chat(&loading, &chat)?, settings))
+        let (has_tools, loading) = (!tools.is_empty(), model.clone());
+        let places = blocking::spawn("wasmlx-components", move || {
+            let components = loading.host().components();
+            let load = |component: Option<ComponentRef>, kind| {
+                component.map(|component| components.load(&component, kind).map(Occupant::Component)).transpose()
+            };
+            let own = Own {
+                template: load(template, ComponentKind::Template)?,
+                sampler: match sampler {
+                    Sampler::Default => None,
+                    sampler => Some(sampler.occupant(components)?),
+                },
+                chat: load(chat, ComponentKind::Chat)?,
+            };
+            ChatPlaces::new(loading, has_tools, own, &sampler_params)
         });
-        let (template, (sampler, loaded_sampler), component, settings) = loaded.await?;
-        let server = Arc::new(ChatServer::new(model, template, loaded_sampler, tools, settings));
+        let server = Arc::new(ChatServer::new(model.clone(), places.await?, tools, settings));
+        model.host().register(&server);
         let log = MessageLog::new(system.map(Message::system).into_iter().collect());
-        Ok(Chat::new(runtime, server, component, sampler, template_options, log))
+        Ok(Chat::new(runtime, server, template_options, log))
     }
-}
-
-/// The template of a model, checked by making an instance of it. Blocks.
-pub(crate) fn load_template(model: &Model, template: Option<ComponentRef>, tools: bool) -> Result<TemplateSetup> {
-    let tokenizer = model.tokenizer()?;
-    let template = template.unwrap_or_else(|| default_template(tokenizer).into());
-    let component = model.host().components().load(&template, ComponentKind::Template)?;
-    let setup = TemplateSetup { component, config: template_config(tokenizer, tools).to_string() };
-    setup.instantiate()?;
-    Ok(setup)
-}
-
-/// A sampler, its parameters checked by planning or making a policy. Blocks.
-pub(crate) fn load_sampler(model: &Model, sampler: &Sampler, params: &Map<String, Value>) -> Result<LoadedSampler> {
-    let loaded = sampler.load(model.host().components(), params, model.generation_config())?;
-    loaded.sampling(&vocabulary(model))?;
-    Ok(loaded)
-}
-
-/// A chat component. Blocks.
-pub(crate) fn load_chat(model: &Model, chat: &ComponentRef) -> Result<ChatComponent> {
-    Ok(ChatComponent::new(&model.host().components().load(chat, ComponentKind::Chat)?)?)
 }
 
 /// What a chat component is configured with. What a generation is to be like it does not say: that is asked of the

@@ -1,17 +1,18 @@
 //! What a chat component asks of its host.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use serde_json::{Map, Value};
 use wasmlx_components::{
-    BoxFuture, ChatHost, ComponentError, ComponentErrorKind, GenerateOptions, OfferedTool, Slot, TemplateSetup,
-    Tool as ToolDefinition,
+    BoxFuture, ChatHost, ChatSeat, ChatSession, ComponentError, ComponentErrorKind, GenerateOptions, OfferedTool,
+    TemplateSetup, Tool as ToolDefinition, TurnEnd,
 };
 use wasmlx_engine::{self as engine, GenerateRequest};
 
+use super::chat_places::ChatPlaces;
+use super::error::Result;
 use super::model::Model;
 use super::report::Tally;
-use super::sampler::{LoadedSampler, random_seed, vocabulary};
+use super::sampler::{random_seed, vocabulary};
 use super::tool::{Tool, spaced_json};
 
 /// What an answer is to be like.
@@ -22,27 +23,20 @@ pub(crate) struct Settings {
     pub(crate) ignore_eos: bool,
     pub(crate) seed: Option<u64>,
     pub(crate) logprobs: Option<u32>,
-    pub(crate) sampler_params: Map<String, Value>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            max_tokens: super::DEFAULT_MAX_TOKENS,
-            stops: Vec::new(),
-            ignore_eos: false,
-            seed: None,
-            logprobs: None,
-            sampler_params: Map::new(),
-        }
+        Self { max_tokens: super::DEFAULT_MAX_TOKENS, stops: Vec::new(), ignore_eos: false, seed: None, logprobs: None }
     }
 }
 
 /// Serves one conversation: its model, what sits in its slots, its settings, its tools.
 pub(crate) struct ChatServer {
     model: Model,
-    template: Slot<TemplateSetup>,
-    sampler: Slot<LoadedSampler>,
+    places: ChatPlaces,
+    /// The session that it serves.
+    session: Mutex<Weak<ChatSession>>,
     tools: Vec<Tool>,
     settings: Mutex<Settings>,
     /// Of the turn under way.
@@ -50,17 +44,11 @@ pub(crate) struct ChatServer {
 }
 
 impl ChatServer {
-    pub(crate) fn new(
-        model: Model,
-        template: TemplateSetup,
-        sampler: LoadedSampler,
-        tools: Vec<Tool>,
-        settings: Settings,
-    ) -> Self {
+    pub(crate) fn new(model: Model, places: ChatPlaces, tools: Vec<Tool>, settings: Settings) -> Self {
         Self {
             model,
-            template: Slot::new(Arc::new(template)),
-            sampler: Slot::new(Arc::new(sampler)),
+            places,
+            session: Mutex::default(),
             tools,
             settings: Mutex::new(settings),
             tally: Mutex::new(None),
@@ -71,24 +59,29 @@ impl ChatServer {
         &self.model
     }
 
-    pub(crate) fn has_tools(&self) -> bool {
-        !self.tools.is_empty()
+    pub(crate) fn places(&self) -> &ChatPlaces {
+        &self.places
     }
 
-    pub(crate) fn template_name(&self) -> String {
-        self.template.current().component.name().to_owned()
+    /// Serves this session from now on.
+    pub(crate) fn attach(&self, session: &Arc<ChatSession>) {
+        *lock(&self.session) = Arc::downgrade(session);
     }
 
-    pub(crate) fn sampler_name(&self) -> String {
-        self.sampler.current().name().to_owned()
-    }
-
-    pub(crate) fn set_template(&self, template: TemplateSetup) {
-        self.template.swap(Arc::new(template));
-    }
-
-    pub(crate) fn set_sampler(&self, sampler: LoadedSampler) {
-        self.sampler.swap(Arc::new(sampler));
+    /// Has the session move to what sits in the chat slot now, where no turn runs; after one that runs it does so by
+    /// itself.
+    ///
+    /// # Errors
+    /// Why the session stays with what it has.
+    pub(crate) async fn move_now(&self) -> Result<()> {
+        let Some(session) = lock(&self.session).upgrade() else { return Ok(()) };
+        let Some(moved) = self.places.next_move() else { return Ok(()) };
+        // A turn that came first has moved it, and may take long.
+        tokio::select! {
+            biased;
+            Ok(outcome) = moved => outcome,
+            outcome = session.take_seat() => Ok(outcome?),
+        }
     }
 
     pub(crate) fn settings(&self) -> Settings {
@@ -121,13 +114,33 @@ impl ChatHost for ChatServer {
     }
 
     fn template(&self) -> Arc<TemplateSetup> {
-        self.template.current()
+        self.places.template()
     }
 
-    fn request(&self, _: &engine::Model, options: &GenerateOptions) -> Result<GenerateRequest, ComponentError> {
+    fn chat(&self) -> Option<ChatSeat> {
+        Some(self.places.chat_seat())
+    }
+
+    fn moved(&self, seat: u64, outcome: std::result::Result<(), &ComponentError>) {
+        self.places.moved(seat, outcome);
+    }
+
+    fn begin_turn(&self) {
+        self.places.begin_turn();
+    }
+
+    fn end_turn(&self, end: &TurnEnd) {
+        self.places.end_turn(end);
+    }
+
+    fn request(
+        &self,
+        _: &engine::Model,
+        options: &GenerateOptions,
+    ) -> std::result::Result<GenerateRequest, ComponentError> {
         let settings = self.settings();
         Ok(GenerateRequest {
-            sampling: self.sampler.current().sampling(&vocabulary(&self.model))?,
+            sampling: self.places.sampler().loaded.sampling(&vocabulary(&self.model))?,
             // What the user allows is the most, whatever the component asks for.
             max_tokens: options.max_tokens.map_or(usize::MAX, |count| count as usize).min(settings.max_tokens),
             stops: settings.stops,
@@ -150,7 +163,7 @@ impl ChatHost for ChatServer {
         self.tools.iter().map(offered).collect()
     }
 
-    fn call_tool(&self, name: String, arguments: String) -> BoxFuture<Result<String, ComponentError>> {
+    fn call_tool(&self, name: String, arguments: String) -> BoxFuture<std::result::Result<String, ComponentError>> {
         let refused = |message: String| ComponentError::new(ComponentErrorKind::InvalidInput, "", message);
         let Some(tool) = self.tools.iter().find(|tool| tool.name() == name).cloned() else {
             let error = ComponentError::new(ComponentErrorKind::NotFound, "", format!("there is no tool `{name}`"));

@@ -89,6 +89,11 @@ impl Components {
         })
     }
 
+    /// The same out of the way of what runs: a component that must be compiled leaves the processors to others.
+    pub(crate) fn load_aside(&self, component: &ComponentRef, kind: ComponentKind) -> Result<Component> {
+        self.load(component, kind)
+    }
+
     /// The names of the components that come with the host, every one of them loaded to see that it can be.
     pub(crate) fn check_built_in(&self) -> Result<Vec<&'static str>> {
         for name in BUILTIN_NAMES.iter().copied() {
@@ -104,6 +109,13 @@ impl Components {
         });
         made.as_ref().map_err(Clone::clone)
     }
+}
+
+/// Where a component's own cases lie: in `cases` beside its file. None where it has no such folder.
+pub(crate) fn cases_folder(component: &ComponentRef) -> Option<PathBuf> {
+    let ComponentRef::Path(path) = component else { return None };
+    let folder = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
+    Some(folder.join("cases")).filter(|cases| cases.is_dir())
 }
 
 /// The file of a component: itself, or the one in its folder.

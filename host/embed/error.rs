@@ -49,6 +49,8 @@ pub enum ErrorKind {
     Unsupported,
     /// The device, the host or a component's memory limit has no more to give.
     OutOfMemory,
+    /// The component's own cases do not come out as they should.
+    CasesFailed,
     /// A component trapped, spent its time, or answered an error of its own.
     ComponentFailed,
     /// The device failed at its work.

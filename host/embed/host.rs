@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 
 use serde_json::{Map, Value};
@@ -14,10 +14,13 @@ use wasmlx_store::Store;
 
 use super::blocking;
 use super::cases::{self, TestReport};
+use super::chat_server::ChatServer;
 use super::components::{ComponentRef, Components};
 use super::error::{Error, ErrorKind, Result};
 use super::generation_config::GenerationConfig;
 use super::model::{Model, read_tokenizer, template_config};
+use super::slot_events::{Announcer, SlotEvents};
+use super::slots::Slots;
 use super::template::Template;
 
 /// The host: models and components on this machine. Cheap to clone; clones are the same host.
@@ -32,6 +35,12 @@ pub struct Host {
 struct Inner {
     store: Store,
     components: Components,
+    slots: Slots,
+    announcer: Announcer,
+    /// The chats, for as long as they live.
+    chats: Mutex<Vec<Weak<ChatServer>>>,
+    /// Of the host's slots, one swap at a time.
+    swapping: tokio::sync::Mutex<()>,
     /// Taken by the start of the device: there is one.
     backend: Mutex<Option<MakeBackend>>,
     /// None until the device came up or failed to.
@@ -99,8 +108,18 @@ impl HostBuilder {
         let store = Store::open(home);
         let components = Components::new(store.compiled_components());
         let backend = self.backend.unwrap_or_else(|| mlx(self.device));
-        let inner = Inner { store, components, backend: Mutex::new(Some(backend)), engine: watch::Sender::new(None) };
-        Ok(Host { inner: Arc::new(inner) })
+        Ok(Host {
+            inner: Arc::new(Inner {
+                store,
+                components,
+                slots: Slots::new(),
+                announcer: Announcer::new(),
+                chats: Mutex::default(),
+                swapping: tokio::sync::Mutex::default(),
+                backend: Mutex::new(Some(backend)),
+                engine: watch::Sender::new(None),
+            }),
+        })
     }
 }
 
@@ -315,8 +334,39 @@ impl Host {
         blocking::spawn("wasmlx-cases", test).await
     }
 
+    /// What happens to slots from now on.
+    pub fn slot_events(&self) -> SlotEvents {
+        self.inner.announcer.listen()
+    }
+
     pub(crate) fn components(&self) -> &Components {
         &self.inner.components
+    }
+
+    pub(crate) fn slots(&self) -> &Slots {
+        &self.inner.slots
+    }
+
+    pub(crate) fn announcer(&self) -> &Announcer {
+        &self.inner.announcer
+    }
+
+    /// Lets swaps know of a chat.
+    pub(crate) fn register(&self, chat: &Arc<ChatServer>) {
+        let mut chats = self.inner.chats.lock().unwrap_or_else(PoisonError::into_inner);
+        chats.retain(|chat| chat.strong_count() > 0);
+        chats.push(Arc::downgrade(chat));
+    }
+
+    /// The chats that there are.
+    pub(crate) fn chats(&self) -> Vec<Arc<ChatServer>> {
+        let chats = self.inner.chats.lock().unwrap_or_else(PoisonError::into_inner);
+        chats.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Lets one swap of the host's slots run at a time.
+    pub(crate) async fn swapping(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.inner.swapping.lock().await
     }
 
     /// The device thread, started at the first call, to whose end it comes whether or not the caller waits. A device

@@ -10,6 +10,7 @@ use super::components::{ComponentRef, Components};
 use super::error::Result;
 use super::generation_config::GenerationConfig;
 use super::model::Model;
+use super::slots::Occupant;
 
 /// The policy component that nobody has to ask for.
 pub const DEFAULT_POLICY: &str = "default-policy";
@@ -74,17 +75,41 @@ impl Sampler {
         params: &Map<String, Value>,
         config: &GenerationConfig,
     ) -> Result<LoadedSampler> {
-        let (component, params) = match self {
-            Self::Native(chain) => return Ok(LoadedSampler::Native(chain.clone())),
-            Self::Default => (DEFAULT_POLICY.into(), over(&config.sampling, params)),
-            Self::Component(component) => (component.clone(), params.clone()),
-        };
-        let policy = PolicyComponent::new(&components.load(&component, ComponentKind::Policy)?)?;
-        Ok(LoadedSampler::Component { policy, params: Value::Object(params).to_string() })
+        LoadedSampler::of(&self.occupant(components)?, components, params, config)
+    }
+
+    /// What it puts into a slot. Blocks.
+    ///
+    /// # Errors
+    /// `NotFound`, `InvalidComponent`.
+    pub(crate) fn occupant(&self, components: &Components) -> Result<Occupant> {
+        Ok(match self {
+            Self::Default => Occupant::Default,
+            Self::Native(chain) => Occupant::Native(chain.clone()),
+            Self::Component(component) => Occupant::Component(components.load(component, ComponentKind::Policy)?),
+        })
     }
 }
 
 impl LoadedSampler {
+    /// What sits in a slot, with parameters. Blocks where that is the default, whose component may not be loaded yet.
+    pub(crate) fn of(
+        occupant: &Occupant,
+        components: &Components,
+        params: &Map<String, Value>,
+        config: &GenerationConfig,
+    ) -> Result<Self> {
+        let (component, params) = match occupant {
+            Occupant::Native(chain) => return Ok(Self::Native(chain.clone())),
+            Occupant::Default => {
+                let component = components.load(&DEFAULT_POLICY.into(), ComponentKind::Policy)?;
+                (component, over(&config.sampling, params))
+            }
+            Occupant::Component(component) => (component.clone(), params.clone()),
+        };
+        Ok(Self::Component { policy: PolicyComponent::new(&component)?, params: Value::Object(params).to_string() })
+    }
+
     /// Its component's name, or `native`.
     pub(crate) fn name(&self) -> &str {
         match self {

@@ -53,7 +53,11 @@ impl Context {
 
     fn with(model: Model, transcript: Transcript) -> Self {
         let id = model.device().new_context();
-        Self { model, id, state: Arc::new(ContextState(Mutex::new(State { transcript, running: false }))) }
+        Self {
+            model,
+            id,
+            state: Arc::new(ContextState(Mutex::new(State { transcript, former: None, running: false }))),
+        }
     }
 
     /// The model that reads it.
@@ -72,7 +76,7 @@ impl Context {
     /// [`EngineErrorKind::TextFailed`], [`EngineErrorKind::ContextFull`], [`EngineErrorKind::Busy`],
     /// [`EngineErrorKind::Unloaded`]; the context stays as it was.
     pub fn prompt(&mut self, segments: &[Segment]) -> Result<PromptInfo, EngineError> {
-        self.change(|transcript, tokenizer| transcript.prompted(tokenizer, segments))
+        self.change(|old, tokenizer| old.transcript().prompted(tokenizer, segments))
     }
 
     /// Adds to the text.
@@ -80,7 +84,10 @@ impl Context {
     /// # Errors
     /// As [`Context::prompt`].
     pub fn append(&mut self, segments: &[Segment]) -> Result<PromptInfo, EngineError> {
-        self.change(|transcript, tokenizer| transcript.appended(tokenizer, segments))
+        self.change(|old, tokenizer| match old {
+            Old::Text(transcript) => transcript.appended(tokenizer, segments),
+            Old::Former(transcript) => transcript.prompted(tokenizer, segments),
+        })
     }
 
     /// Makes the context hold exactly these tokens. A model without a tokenizer can be given text in no other way.
@@ -94,7 +101,7 @@ impl Context {
             let message = format!("there is no token {id}: {} has {vocabulary} tokens", self.model.name());
             return Err(EngineError::new(EngineErrorKind::InvalidInput, message));
         }
-        self.replace(|transcript| Ok(transcript.of_tokens(ids)))
+        self.replace(|old| Ok(old.transcript().of_tokens(ids)))
     }
 
     /// The text's tokens.
@@ -135,6 +142,20 @@ impl Context {
     /// [`EngineErrorKind::Busy`].
     pub fn truncate(&mut self, len: usize) -> Result<(), EngineError> {
         self.state.idle()?.transcript.truncate(len);
+        Ok(())
+    }
+
+    /// Makes the context as good as a new one, to be handed to somebody else: its text is empty. The next prompt still
+    /// finds the tokens of the old text, as far as it repeats that, and the device need not read them again.
+    ///
+    /// # Errors
+    /// [`EngineErrorKind::Busy`].
+    pub fn vacate(&mut self) -> Result<(), EngineError> {
+        let mut state = self.state.idle()?;
+        if !state.transcript.ids().is_empty() {
+            let empty = Transcript::new(self.model.tokenizer().cloned());
+            state.former = Some(std::mem::replace(&mut state.transcript, empty));
+        }
         Ok(())
     }
 
@@ -206,25 +227,26 @@ impl Context {
 
     fn change(
         &mut self,
-        make: impl FnOnce(&Transcript, &Tokenizer) -> Result<Transcript, TextError>,
+        make: impl FnOnce(Old<'_>, &Tokenizer) -> Result<Transcript, TextError>,
     ) -> Result<PromptInfo, EngineError> {
         let Some(tokenizer) = self.model.tokenizer() else {
             return Err(invalid("the model was loaded without a tokenizer, so its prompts are tokens, not text"));
         };
-        self.replace(|transcript| make(transcript, tokenizer).map_err(text_failed))
+        self.replace(|old| make(old, tokenizer).map_err(text_failed))
     }
 
     fn replace(
         &self,
-        make: impl FnOnce(&Transcript) -> Result<Transcript, EngineError>,
+        make: impl FnOnce(Old<'_>) -> Result<Transcript, EngineError>,
     ) -> Result<PromptInfo, EngineError> {
         self.model.check_loaded()?;
         let mut state = self.state.idle()?;
-        let transcript = make(&state.transcript)?;
+        let transcript = make(state.former.as_ref().map_or(Old::Text(&state.transcript), Old::Former))?;
         let tokens = transcript.ids().len();
         self.check_room(tokens)?;
         let cached = transcript.read().min(tokens.saturating_sub(1));
         state.transcript = transcript;
+        state.former = None;
         Ok(PromptInfo { tokens, cached })
     }
 
@@ -253,7 +275,25 @@ pub(crate) struct ContextState(Mutex<State>);
 
 struct State {
     transcript: Transcript,
+    /// The text before the context was vacated; none once there is another.
+    former: Option<Transcript>,
     running: bool,
+}
+
+/// What a new text is compared with.
+enum Old<'a> {
+    /// The text that it changes.
+    Text(&'a Transcript),
+    /// What the device has read, of which the text is empty now.
+    Former(&'a Transcript),
+}
+
+impl<'a> Old<'a> {
+    fn transcript(self) -> &'a Transcript {
+        match self {
+            Self::Text(transcript) | Self::Former(transcript) => transcript,
+        }
+    }
 }
 
 impl ContextState {

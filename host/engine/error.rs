@@ -4,12 +4,16 @@ use std::fmt;
 
 use wasmlx_backend::{BackendError, BackendErrorKind};
 
+use crate::{PolicyError, PolicyErrorKind};
+
 /// An error of the engine: a kind to act on, and a sentence that says what failed, why, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct EngineError {
     kind: EngineErrorKind,
     message: String,
+    /// How the policy failed, where one did.
+    policy: Option<PolicyErrorKind>,
 }
 
 /// What kind of failure it is.
@@ -51,12 +55,23 @@ pub enum EngineErrorKind {
 impl EngineError {
     /// An error of a kind with its sentence.
     pub fn new(kind: EngineErrorKind, message: impl fmt::Display) -> Self {
-        Self { kind, message: message.to_string() }
+        Self { kind, message: message.to_string(), policy: None }
     }
 
     /// What kind of failure it is.
     pub fn kind(&self) -> EngineErrorKind {
         self.kind
+    }
+
+    /// How the sampling policy failed, where it failed by itself. One that broke its rules did not.
+    pub fn policy_kind(&self) -> Option<PolicyErrorKind> {
+        self.policy
+    }
+}
+
+impl From<PolicyError> for EngineError {
+    fn from(error: PolicyError) -> Self {
+        Self { policy: Some(error.kind), ..Self::new(EngineErrorKind::PolicyFailed, error) }
     }
 }
 

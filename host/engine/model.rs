@@ -68,6 +68,11 @@ impl Model {
         Context::new(self.clone())
     }
 
+    /// Whether this is a handle on the same load of the same model.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.parts.unloaded, &other.parts.unloaded)
+    }
+
     pub(crate) fn device(&self) -> &Arc<DeviceHandle> {
         &self.device
     }

@@ -207,7 +207,7 @@ impl Sequence {
                     seed: self.seed,
                 };
                 *seen = tokens.len();
-                policy.step(&info, logits).map_err(|error| EngineError::new(EngineErrorKind::PolicyFailed, error))?
+                policy.step(&info, logits)?
             }
         };
         match choice {

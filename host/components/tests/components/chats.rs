@@ -6,8 +6,9 @@ use tokio::runtime::Runtime as Tokio;
 use wasmlx_backend::Backend;
 use wasmlx_backend::fake::{END, FakeBackend, FakeScript, Gate, VOCABULARY_SIZE, tokenizer_json};
 use wasmlx_components::{
-    BoxFuture, ChatComponent, ChatEvent, ChatHost, ChatSession, Component, ComponentError, ComponentErrorKind,
-    FinishReason, GenerateOptions, Message, MessageLog, OfferedTool, PolicyComponent, Slot, TemplateSetup, Tool,
+    BoxFuture, ChatComponent, ChatEvent, ChatHost, ChatSeat, ChatSession, Component, ComponentError,
+    ComponentErrorKind, FinishReason, GenerateOptions, Message, MessageLog, OfferedTool, PolicyComponent, Slot,
+    TemplateSetup, Tool, TurnEnd,
 };
 use wasmlx_engine::{Chain, Engine, Event, GenerateRequest, LoadRequest, Model, Sampling, SavedState};
 use wasmlx_text::Tokenizer;
@@ -35,6 +36,8 @@ pub(crate) struct TestHost {
     model: Model,
     template: Slot<TemplateSetup>,
     sampler: Option<PolicyComponent>,
+    chat: Mutex<Option<ChatSeat>>,
+    ends: Mutex<Vec<TurnEnd>>,
     tools: Vec<OfferedTool>,
     observed: Mutex<Vec<Event>>,
 }
@@ -50,9 +53,17 @@ impl TestHost {
             model: tokio.block_on(engine.load(request)).unwrap(),
             template: Slot::new(Arc::new(TemplateSetup { component: template, config: TEMPLATE.into() })),
             sampler: None,
+            chat: Mutex::default(),
+            ends: Mutex::default(),
             tools: Vec::new(),
             observed: Mutex::default(),
         }
+    }
+
+    /// Puts a component into the chat slot, as the seat of this number.
+    fn seat(&self, number: u64, component: &Component, is_return: bool) {
+        let component = ChatComponent::new(component).unwrap();
+        *self.chat.lock().unwrap() = Some(ChatSeat { number, component, is_return });
     }
 }
 
@@ -63,6 +74,14 @@ impl ChatHost for TestHost {
 
     fn template(&self) -> Arc<TemplateSetup> {
         self.template.current()
+    }
+
+    fn chat(&self) -> Option<ChatSeat> {
+        self.chat.lock().unwrap().clone()
+    }
+
+    fn end_turn(&self, end: &TurnEnd) {
+        self.ends.lock().unwrap().push(end.clone());
     }
 
     fn request(&self, _: &Model, options: &GenerateOptions) -> Result<GenerateRequest, ComponentError> {
@@ -314,13 +333,13 @@ fn a_chat_is_swapped_between_turns_and_keeps_its_state() {
         })
     };
     let first = id(&events(&session, "1 + 1?").unwrap());
-    let same = ChatComponent::new(&runtime().builtin("chat").unwrap()).unwrap();
-    tokio.block_on(session.swap(same)).unwrap();
+    host.seat(7, &runtime().builtin("chat").unwrap(), false);
     let second = id(&events(&session, "And again?").unwrap());
     // The number of the last call is its state.
     assert_eq!((first.as_deref(), second.as_deref()), (Some("call_1"), Some("call_2")));
     // One that cannot be made leaves the old one in its place.
-    let broken = ChatComponent::new(&Guest { place: 0, attack: Attack::Trap, ..GOOD }.chat()).unwrap();
-    assert_eq!(tokio.block_on(session.swap(broken)).unwrap_err().kind(), ComponentErrorKind::Trapped);
+    host.seat(8, &Guest { place: 0, attack: Attack::Trap, ..GOOD }.chat(), false);
+    assert_eq!(tokio.block_on(session.take_seat()).unwrap_err().kind(), ComponentErrorKind::Trapped);
     assert!(tokio.block_on(session.save()).is_ok());
+    assert!(host.ends.lock().unwrap().iter().all(|end| end.is_good && end.faults.is_empty()));
 }

@@ -77,6 +77,33 @@ fn an_answer_is_fed_again_as_the_tokens_that_were_generated() {
 }
 
 #[test]
+fn a_vacated_context_is_empty_and_finds_its_tokens_again() {
+    let opening = conversation(&["hi"]);
+    let at = tokenizer().encode(&opening).unwrap().len();
+    let (model, _) = model(FakeScript::new().says(at, &[65, 258, 66, END]));
+    let mut context = model.new_context();
+    context.prompt(&opening).unwrap();
+    let got = answer(&mut context, until_end(20));
+    let held = context.tokens();
+    context.vacate().unwrap();
+    assert!(context.is_empty() && context.text().is_empty());
+    assert_eq!(context.generate(request(1)).err().unwrap().kind(), EngineErrorKind::InvalidInput);
+    // Vacated twice, it still remembers.
+    context.vacate().unwrap();
+    let info = context.prompt(&conversation(&["hi", &got.text, "more"])).unwrap();
+    assert_eq!(info.cached, at + 3);
+    // The answer's tokens are those that were generated, which its text alone would not become.
+    assert_eq!(context.tokens()[..held.len()], held);
+    assert_eq!(answer(&mut context, request(1)).finished.usage.cached_tokens, at + 3);
+    // Appending to nothing is a prompt, and a prompt that begins otherwise keeps nothing.
+    context.vacate().unwrap();
+    assert_eq!(context.append(&opening).unwrap().tokens, at);
+    context.vacate().unwrap();
+    assert_eq!(context.prompt(&[trusted("something else")]).unwrap().cached, 0);
+    assert_eq!(context.text(), "something else");
+}
+
+#[test]
 fn an_answer_that_a_template_trims_keeps_its_tokens_up_to_the_cut() {
     let at = tokenizer().encode(&conversation(&["hi"])).unwrap().len();
     let (model, _) = model(FakeScript::new().says(at, &[258, 65, 10, 10, END]));
