@@ -204,7 +204,8 @@ impl TextBuilder {
     pub(crate) fn claim(&mut self, from: usize) {
         let rest = self.chars.split_off(from);
         let whole = self.runs.partition_point(|run| run.end <= from);
-        self.runs.truncate(whole + 1);
+        let begins_run = from == self.runs[..whole].last().map_or(0, |run| run.end);
+        self.runs.truncate(if begins_run { whole } else { whole + 1 });
         if let Some(cut) = self.runs.get_mut(whole) {
             cut.end = from;
         }
@@ -262,6 +263,7 @@ mod tests {
             builder.claim(from);
             let text = builder.finish();
             assert_eq!(text, mixed());
+            assert_eq!(text.runs().map(|(piece, _)| piece).collect::<String>(), mixed().as_str());
             let of = |range: Range<usize>| text.slice(range).runs().map(|(_, origin)| origin).collect::<Vec<_>>();
             assert!(of(from..text.as_str().len()).iter().all(|origin| *origin == Origin::Caller));
             assert_eq!(of(0..from), mixed().slice(0..from).runs().map(|(_, origin)| origin).collect::<Vec<_>>());

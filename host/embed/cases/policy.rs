@@ -20,7 +20,9 @@ pub(super) fn run(component: &Component, case: &Case) -> Result<CaseOutcome, Str
     if case.contains_key("steps") {
         return steps(&policy, &params, case);
     }
-    let planned = policy.plan(&params, &Vocabulary::default()).map_err(|error| error.to_string());
+    // A plan is of no particular model.
+    let vocabulary = Vocabulary { size: u32::MAX, ..Vocabulary::default() };
+    let planned = policy.plan(&params, &vocabulary).map_err(|error| error.to_string());
     if let Some(part) = field::<String>(case, "error")? {
         return Ok(CaseOutcome::of_error(&part, planned.map(|plan| plan_text(plan.as_ref()))));
     }

@@ -265,6 +265,8 @@ fn no_expression_makes_a_callers_character_the_templates() {
         let template = Template::parse(&format!("{{{{ {expression} }}}}")).unwrap();
         let Ok(printed) = template.render(&context, &[], crate::shared::CLOCK) else { continue };
         rendered += 1;
+        let pieces: String = printed.runs().map(|(piece, _)| piece).collect();
+        assert_eq!(pieces, printed.as_str(), "{expression} of {context:?}");
         for (piece, origin) in printed.runs() {
             let foreign = piece.contains(FOREIGN);
             assert!(!foreign || origin == Origin::Caller, "{expression} of {context:?}: {piece:?}");
