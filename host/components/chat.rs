@@ -59,6 +59,18 @@ pub enum ChatEvent {
     Done(FinishReason),
 }
 
+impl ChatEvent {
+    /// How many bytes of text it has.
+    pub(crate) fn text_length(&self) -> usize {
+        match self {
+            Self::Content(text) | Self::Reasoning(text) => text.len(),
+            Self::ToolCall(ToolCall { id, name, arguments }) => id.len() + name.len() + arguments.len(),
+            Self::ToolResult { id, result } => id.len() + result.len(),
+            Self::Usage(_) | Self::Done(_) => 0,
+        }
+    }
+}
+
 /// A chat. Dropping it ends it once its last turn has ended.
 ///
 /// A turn that fails leaves the log as it was before; where the component trapped, the next turn gets a new instance

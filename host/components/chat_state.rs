@@ -26,6 +26,10 @@ use crate::{
 /// The most contexts and generations of a session at once.
 const MOST_HANDLES: usize = 64;
 
+/// The most tokens that a session's contexts may hold together, in context lengths of the model: each may take its
+/// place on the device.
+const MOST_HELD: usize = 4;
+
 /// The most messages that a component may append in one turn.
 const MOST_APPENDED: usize = 1024;
 
@@ -243,6 +247,9 @@ impl ChatState {
         &mut self,
         context: &Resource<HeldContext>,
     ) -> wasmtime::Result<Result<Resource<HeldContext>, ComponentError>> {
+        if let Err(error) = self.check_held(context)? {
+            return Ok(Err(error));
+        }
         let fork = match self.context(context)? {
             Some(context) => context.fork().await.map(|fork| HeldContext::Model(Some(fork))),
             None => Ok(HeldContext::Scripted),
@@ -274,6 +281,9 @@ impl ChatState {
                 Err(error) => Err(error),
             });
         }
+        if let Err(error) = self.check_held(context)? {
+            return Ok(Err(error));
+        }
         let template = match self.template().await? {
             Ok(template) => template,
             Err(error) => return Ok(Err(error)),
@@ -302,6 +312,22 @@ impl ChatState {
             Ok(Err((kind, error))) => self.watched(kind, Err(error)),
             Err(error) => Err(error),
         })
+    }
+
+    /// That the session's contexts do not hold more than they may, before one of them takes more of the device.
+    fn check_held(&mut self, context: &Resource<HeldContext>) -> wasmtime::Result<Result<(), ComponentError>> {
+        let Some(context) = self.context(context)? else { return Ok(Ok(())) };
+        let most = (context.model().info().context_length as usize).saturating_mul(MOST_HELD);
+        let held = self.table.iter_mut().filter_map(|entry| match entry.downcast_ref() {
+            Some(HeldContext::Model(Some(context))) => Some(context.len()),
+            _ => None,
+        });
+        let held: usize = held.sum();
+        if held <= most {
+            return Ok(Ok(()));
+        }
+        let message = format!("the session's contexts hold {held} tokens, the most is {most}: drop or truncate some");
+        Ok(Err(ComponentError::new(ComponentErrorKind::OutOfMemory, "", message)))
     }
 
     /// The next events of a generation.

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use wasmtime::component::{Component as Code, Linker};
 
 use crate::runtime::Runtime;
-use crate::v0_1;
 use crate::world::World;
-use crate::{ComponentError, ComponentErrorKind, ComponentKind, Manifest};
+use crate::{ComponentError, ComponentErrorKind, ComponentKind, Manifest, limits, v0_1};
 
 /// A component that can be instantiated. Clones share the compiled code.
 #[derive(Clone)]
@@ -44,6 +43,7 @@ impl Component {
         code: &Code,
     ) -> Result<Self, ComponentError> {
         let kind = world.kind;
+        limits::check_parts(code).map_err(|error| error.of(name))?;
         let link = || {
             let engine = code.engine();
             Ok(match kind {

@@ -1,7 +1,10 @@
 //! What a component may use: memory, compute time, places.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use wasmtime::component::Component;
 use wasmtime::{ResourceLimiter, Result};
 
 use crate::{ComponentError, ComponentErrorKind};
@@ -16,13 +19,14 @@ pub struct Limits {
     pub policy_memory: usize,
     /// Bytes of linear memory of a chat instance.
     pub chat_memory: usize,
-    /// Instances at once, of templates and policies together, and as many chats.
+    /// Instances at once, of templates and policies together, and as many chats. One that finds no place is refused.
     pub instances: u32,
     /// Compute time of one call of a template.
     pub template_call: Duration,
     /// Compute time of one `step` of a policy, which runs on the device thread.
     pub policy_step: Duration,
-    /// Operations on logits in one `step`. They are lazy, so a step could otherwise queue work without end.
+    /// Operations on logits in one `step`. They are lazy: what a step queues is computed after it, and takes time from
+    /// all requests.
     pub policy_step_operations: u32,
     /// Of these, readings in one `step`: each has the device finish first, and waiting for it is not computing.
     pub policy_step_readings: u32,
@@ -48,8 +52,8 @@ impl Default for Limits {
             instances: 512,
             template_call: Duration::from_secs(2),
             policy_step: Duration::from_millis(20),
-            policy_step_operations: 1024,
-            policy_step_readings: 64,
+            policy_step_operations: 256,
+            policy_step_readings: 16,
             policy_setup: Duration::from_millis(500),
             policy_request: Duration::from_secs(60),
             chat_slice: Duration::from_secs(1),
@@ -72,12 +76,13 @@ pub(crate) const TABLE_ELEMENTS: usize = 65_536;
 /// the host has a copy of each.
 pub(crate) const BYTES_PER_CALL: usize = 32 << 20;
 
-/// The most core instances and tables of one component. One made from Python has some 30 core instances.
+/// The most core instances of one component. One made from Python has some 30.
 pub(crate) const PARTS_PER_COMPONENT: u32 = 128;
 
-/// The most memories of one component. One made by any of the usual tools has one; several components composed into
-/// one have one each.
-pub(crate) const MEMORIES_PER_COMPONENT: u32 = 8;
+/// The most memories and tables of one component. One made by any of the usual tools has a memory and two or three
+/// tables; several components composed into one have as many each.
+pub(crate) const MEMORIES_PER_COMPONENT: u32 = 4;
+pub(crate) const TABLES_PER_COMPONENT: u32 = 32;
 
 /// The most handles that an instance may hold, on resources of its own making too, which take the host's memory.
 pub(crate) const HANDLES: usize = 65_536;
@@ -91,6 +96,21 @@ const STOP_BYTES: usize = 64 << 10;
 
 /// The largest component that is read. One made from Python has 18 MB.
 pub(crate) const COMPONENT_BYTES: u64 = 256 << 20;
+
+/// That an instance of a component takes no more than its place in the pool.
+pub(crate) fn check_parts(code: &Component) -> std::result::Result<(), ComponentError> {
+    let refused = |message: String| Err(ComponentError::new(ComponentErrorKind::NotAComponent, "", message));
+    match code.resources_required() {
+        None => refused("it imports core modules, which no world has".to_owned()),
+        Some(parts) if parts.num_memories > MEMORIES_PER_COMPONENT || parts.num_tables > TABLES_PER_COMPONENT => {
+            refused(format!(
+                "it has {} memories and {} tables; the most is {MEMORIES_PER_COMPONENT} and {TABLES_PER_COMPONENT}",
+                parts.num_memories, parts.num_tables
+            ))
+        }
+        Some(_) => Ok(()),
+    }
+}
 
 /// That a component names no more stop strings than make sense. They are looked for at every token.
 pub(crate) fn check_stops(stops: &[String]) -> std::result::Result<(), ComponentError> {
@@ -112,12 +132,44 @@ pub(crate) struct MemoryMeter {
     limit: usize,
     used: usize,
     refused: bool,
+    _place: Place,
+}
+
+/// How many instances there may be; and, while it lives, one of them.
+#[derive(Clone)]
+pub(crate) struct Places(Arc<AtomicU32>);
+pub(crate) struct Place(Arc<AtomicU32>);
+
+impl Places {
+    pub(crate) fn new(count: u32) -> Self {
+        Self(Arc::new(AtomicU32::new(count)))
+    }
+
+    /// Takes a place, if one is free.
+    fn take(&self) -> std::result::Result<Place, ComponentError> {
+        let taken = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |free| free.checked_sub(1));
+        taken.map(|_| Place(Arc::clone(&self.0))).map_err(|_| {
+            let message = "no place for another instance is free: try again when other requests have ended";
+            ComponentError::new(ComponentErrorKind::OutOfMemory, "", message)
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
 }
 
 impl MemoryMeter {
-    /// None used of `limit` bytes.
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, used: 0, refused: false }
+    /// None used of `limit` bytes, for an instance that takes one of the places.
+    pub(crate) fn new(limit: usize, places: &Places) -> std::result::Result<Self, ComponentError> {
+        Ok(Self { limit, used: 0, refused: false, _place: places.take()? })
+    }
+
+    /// A call begins: an earlier one that was refused memory and lived on explains nothing of this one.
+    pub(crate) fn begin_call(&mut self) {
+        self.refused = false;
     }
 
     /// The limit, where it was hit.
@@ -149,7 +201,7 @@ impl ResourceLimiter for MemoryMeter {
     }
 
     fn tables(&self) -> usize {
-        PARTS_PER_COMPONENT as usize
+        TABLES_PER_COMPONENT as usize
     }
 
     fn memories(&self) -> usize {

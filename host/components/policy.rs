@@ -92,11 +92,11 @@ impl PolicyComponent {
         let Linked::Policy(linked) = self.0.linked() else {
             return Err(self.0.wrong_kind(ComponentKind::Policy));
         };
-        let limits = self.0.runtime().limits();
+        let (runtime, limits) = (self.0.runtime(), self.0.runtime().limits());
         let state = PolicyState {
-            memory: MemoryMeter::new(limits.policy_memory),
+            memory: runtime.meter(self.0.kind()).map_err(|error| error.of(self.0.name()))?,
             deadline: Deadline::new(),
-            computed: Sum::new(self.0.runtime().activity(), limits.policy_request),
+            computed: Sum::new(runtime.activity(), limits.policy_request),
             handles: Handles::new(limits.policy_step_operations, limits.policy_step_readings),
             vocabulary: vocabulary.clone(),
             log: GuestLog::new(&self.0),
@@ -142,6 +142,7 @@ impl Instance {
     ) -> Result<R, ComponentError> {
         let ticks = self.store.data_mut().deadline.start(self.component.runtime().limits().policy_setup);
         self.store.set_epoch_deadline(ticks);
+        self.store.data_mut().memory.begin_call();
         let call = Call::of_request(&self.component, function);
         let answer = call.span().in_scope(|| run(&self.world, &mut self.store));
         let answer = answer.map_err(|error| failed(&self.component, function, &error, self.store.data()));
@@ -190,6 +191,7 @@ impl Policy for LivePolicy {
         };
         let ticks = store.data_mut().deadline.start(component.runtime().limits().policy_step);
         store.set_epoch_deadline(ticks);
+        store.data_mut().memory.begin_call();
         let logits = Resource::new_own(number);
         let call = Call::of_token(component, "policy.step");
         store.data_mut().computed.resume();

@@ -11,7 +11,10 @@ use wasmtime::{InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::cache::{self, Cache};
 use crate::guest_log::{Entry, LogWriter};
-use crate::limits::{COMPONENT_BYTES, MEMORIES_PER_COMPONENT, PARTS_PER_COMPONENT, TABLE_ELEMENTS};
+use crate::limits::{
+    COMPONENT_BYTES, MEMORIES_PER_COMPONENT, MemoryMeter, PARTS_PER_COMPONENT, Places, TABLE_ELEMENTS,
+    TABLES_PER_COMPONENT,
+};
 use crate::ticker::{Activity, Ticker};
 use crate::world::World;
 use crate::{Component, ComponentError, ComponentErrorKind, ComponentKind, Limits, Manifest, builtin};
@@ -37,6 +40,8 @@ struct Parts {
     cache: Option<Cache>,
     ticker: Ticker,
     log_writer: LogWriter,
+    synchronous_places: Places,
+    asynchronous_places: Places,
     synchronous: OnceLock<Result<wasmtime::Engine, ComponentError>>,
     asynchronous: OnceLock<Result<wasmtime::Engine, ComponentError>>,
 }
@@ -52,6 +57,8 @@ impl Runtime {
             ComponentError::new(ComponentErrorKind::Unavailable, "", message)
         })?;
         Ok(Self(Arc::new(Parts {
+            synchronous_places: Places::new(options.limits.instances),
+            asynchronous_places: Places::new(options.limits.instances),
             limits: options.limits,
             cache: options.cache_dir.map(Cache::new),
             ticker,
@@ -115,6 +122,16 @@ impl Runtime {
     /// Lets deadlines count while it lives.
     pub(crate) fn activity(&self) -> Activity {
         self.0.ticker.activity()
+    }
+
+    /// What counts the memory of a new instance of a component of a kind, which takes a place among all instances.
+    pub(crate) fn meter(&self, kind: ComponentKind) -> Result<MemoryMeter, ComponentError> {
+        let Limits { template_memory, policy_memory, chat_memory, .. } = self.0.limits;
+        match kind {
+            ComponentKind::Template => MemoryMeter::new(template_memory, &self.0.synchronous_places),
+            ComponentKind::Policy => MemoryMeter::new(policy_memory, &self.0.synchronous_places),
+            ComponentKind::Chat => MemoryMeter::new(chat_memory, &self.0.asynchronous_places),
+        }
     }
 
     /// What takes the lines that guests log.
@@ -184,13 +201,15 @@ fn read_component(path: &Path) -> std::io::Result<Vec<u8>> {
 fn new_engine(limits: &Limits) -> Result<wasmtime::Engine, ComponentError> {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(limits.instances)
-        .total_core_instances(limits.instances.saturating_mul(4))
-        .total_memories(limits.instances.saturating_mul(2))
-        .total_tables(limits.instances.saturating_mul(4))
+        .total_core_instances(limits.instances.saturating_mul(PARTS_PER_COMPONENT))
+        .total_memories(limits.instances.saturating_mul(MEMORIES_PER_COMPONENT))
+        .total_tables(limits.instances.saturating_mul(TABLES_PER_COMPONENT))
         .total_stacks(limits.instances)
         .max_core_instances_per_component(PARTS_PER_COMPONENT)
         .max_memories_per_component(MEMORIES_PER_COMPONENT)
-        .max_tables_per_component(PARTS_PER_COMPONENT)
+        .max_memories_per_module(MEMORIES_PER_COMPONENT)
+        .max_tables_per_component(TABLES_PER_COMPONENT)
+        .max_tables_per_module(TABLES_PER_COMPONENT)
         .table_elements(TABLE_ELEMENTS)
         .max_memory_size(limits.largest_memory())
         .linear_memory_keep_resident(0);

@@ -16,7 +16,7 @@ use crate::chat::{ChatComponent, ChatEvent, Command, TurnRequest};
 use crate::chat_state::ChatState;
 use crate::component::Linked;
 use crate::guest_log::GuestLog;
-use crate::limits::{BYTES_PER_CALL, HANDLES, MemoryMeter};
+use crate::limits::{BYTES_PER_CALL, HANDLES};
 use crate::v0_1::chat::World;
 use crate::v0_1::types::wit;
 use crate::{ChatHost, Component, ComponentError, ComponentErrorKind, ComponentKind, MessageLog, TurnEnd};
@@ -26,6 +26,9 @@ const BATCH: u32 = 64;
 
 /// How often a component is asked for events after its turn was cancelled.
 const BATCHES_AFTER_CANCELLATION: u32 = 64;
+
+/// The most bytes of text that the events of a turn may have together: a reader who is slow holds many of them.
+const EVENT_BYTES: usize = 64 << 20;
 
 /// A session between its commands.
 pub(crate) struct Session {
@@ -176,7 +179,7 @@ impl Session {
         events: &mpsc::Sender<Result<ChatEvent, ComponentError>>,
         cancellation: &Cancellation,
     ) -> Result<ChatEvent, ComponentError> {
-        let mut left = BATCHES_AFTER_CANCELLATION;
+        let (mut left, mut bytes) = (BATCHES_AFTER_CANCELLATION, 0_usize);
         loop {
             let Some(live) = &mut self.live else { return Err(self.gone()) };
             let cancelled = cancellation.wish() != Wish::Answer;
@@ -201,6 +204,12 @@ impl Session {
                 let event = ChatEvent::from(event);
                 if matches!(event, ChatEvent::Done(_)) {
                     return Ok(event);
+                }
+                bytes = bytes.saturating_add(event.text_length());
+                if bytes > EVENT_BYTES {
+                    let name = self.component.component().name();
+                    let message = format!("the events of its turn have more than {} MiB", EVENT_BYTES >> 20);
+                    return Err(ComponentError::new(ComponentErrorKind::OutOfMemory, name, message));
                 }
                 // Nobody reads an abandoned turn, but its component comes to its end.
                 let _ = events.send(Ok(event)).await;
@@ -324,7 +333,7 @@ impl Session {
             return Err(component.wrong_kind(ComponentKind::Chat));
         };
         let limits = component.runtime().limits();
-        let memory = MemoryMeter::new(limits.chat_memory);
+        let memory = component.runtime().meter(component.kind()).map_err(|error| error.of(component.name()))?;
         let budget = Budget::new(limits.chat_slice, limits.chat_session, computed);
         let state = ChatState::new(memory, budget, Arc::clone(&self.host), self.log.clone(), guest_log.clone());
         let mut store = Store::new(linked.engine(), state);
@@ -402,12 +411,15 @@ impl Live {
         }
         budget.resume(Instant::now());
         self.store.set_epoch_deadline(1);
+        self.store.data_mut().memory.begin_call();
     }
 }
 
 /// The compute time of a call begins: the budget is asked at every epoch.
 fn begin(store: &mut Store<ChatState>) {
-    store.data_mut().budget.start(Instant::now());
+    let state = store.data_mut();
+    state.memory.begin_call();
+    state.budget.start(Instant::now());
     store.set_epoch_deadline(1);
 }
 

@@ -236,7 +236,9 @@ impl Parts {
         };
         let engine = linked.engine();
         let limits = self.component.runtime().limits();
-        let state = TemplateState { memory: MemoryMeter::new(limits.template_memory), deadline: Deadline::new() };
+        let memory = self.component.runtime().meter(self.component.kind());
+        let memory = memory.map_err(|error| error.of(self.component.name()))?;
+        let state = TemplateState { memory, deadline: Deadline::new() };
         let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(BYTES_PER_CALL);
@@ -297,6 +299,7 @@ impl Parts {
         let runtime = self.component.runtime();
         let ticks = instance.store.data_mut().deadline.start(runtime.limits().template_call);
         instance.store.set_epoch_deadline(ticks);
+        instance.store.data_mut().memory.begin_call();
         let activity = runtime.activity();
         let begin = if function == "parser.push" { Call::of_token } else { Call::of_request };
         let call = begin(&self.component, function);

@@ -3,7 +3,11 @@
 mod chats;
 mod completions;
 mod components;
+mod containment;
 mod embed_example;
 mod errors;
+#[path = "../../host/components/tests/components/guests.rs"]
+#[allow(dead_code, clippy::unwrap_used, reason = "the components' own tests use more of it")]
+mod guests;
 mod models;
 mod support;

@@ -40,7 +40,13 @@ impl TryFrom<wit::Conversation> for Conversation {
     }
 }
 
+/// The most bytes of a JSON text. What is made of it may take thirty times as many.
+const JSON_BYTES: usize = 4 << 20;
+
 fn json(what: &str, text: &str) -> std::result::Result<Value, ComponentError> {
+    if text.len() > JSON_BYTES {
+        return Err(invalid(format!("{what} has {} bytes; the most is {} MiB", text.len(), JSON_BYTES >> 20)));
+    }
     serde_json::from_str(text).map_err(|error| invalid(format!("{what} must be JSON: {error}")))
 }
 

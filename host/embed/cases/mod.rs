@@ -134,8 +134,8 @@ fn read(path: &Path) -> Result<Vec<Case>> {
     let invalid = |why: &dyn std::fmt::Display| {
         Error::new(ErrorKind::InvalidInput, format_args!("{} is no list of cases: {why}", path.display()))
     };
-    let text = fs::read_to_string(path).map_err(|error| Error::io("read", path, &error))?;
-    let cases: Vec<Case> = serde_json::from_str(&text).map_err(|error| invalid(&error))?;
+    let text = fs::read(path).map_err(|error| Error::io("read", path, &error))?;
+    let cases: Vec<Case> = serde_json::from_slice(&text).map_err(|error| invalid(&error))?;
     // A file that checks nothing would pass for ever.
     if cases.is_empty() { Err(invalid(&"it is empty")) } else { Ok(cases) }
 }

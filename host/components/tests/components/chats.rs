@@ -111,12 +111,17 @@ pub(crate) fn tokio() -> Tokio {
 }
 
 /// All events of a turn.
-fn events(session: &ChatSession, text: &str) -> Result<Vec<ChatEvent>, ComponentError> {
+pub(crate) fn events(session: &ChatSession, text: &str) -> Result<Vec<ChatEvent>, ComponentError> {
     let mut turn = session.send(vec![Message::user(text)]);
     std::iter::from_fn(|| turn.blocking_next()).collect()
 }
 
-fn session(tokio: &Tokio, component: &Component, saved: Option<SavedState>, host: Arc<TestHost>) -> ChatSession {
+pub(crate) fn session(
+    tokio: &Tokio,
+    component: &Component,
+    saved: Option<SavedState>,
+    host: Arc<TestHost>,
+) -> ChatSession {
     let component = ChatComponent::new(component).unwrap();
     ChatSession::resume(tokio.handle(), component, "{}".into(), saved, MessageLog::default(), host)
 }

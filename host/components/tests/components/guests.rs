@@ -1,4 +1,4 @@
-//! The tests' own guests: core modules in text form, made components of by the interfaces in `wit/`.
+//! The tests' own guests: core modules in text form (`tests/hostile/`), made components of by the interfaces in `wit/`.
 
 use std::fs;
 use std::path::Path;
@@ -34,10 +34,15 @@ pub(crate) fn runtime() -> Runtime {
             chat_slice: soon,
             ..Limits::default()
         };
-        let cache_dir = Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("components"));
-        Runtime::new(RuntimeOptions { cache_dir, limits }).unwrap()
+        runtime_with(limits)
     });
     RUNTIME.clone()
+}
+
+/// A runtime of one's own, with the cache that all have.
+pub(crate) fn runtime_with(limits: Limits) -> Runtime {
+    let cache_dir = Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("components"));
+    Runtime::new(RuntimeOptions { cache_dir, limits }).unwrap()
 }
 
 /// A guest whose export number `place` misbehaves; 0 is its start.
@@ -49,11 +54,20 @@ pub(crate) struct Guest {
     pub(crate) hoards: bool,
     pub(crate) reads: bool,
     pub(crate) max_backtrack: u32,
+    /// The file in `tests/hostile/attacks/` that says what it does besides.
+    pub(crate) special: Option<&'static str>,
 }
 
 /// One that behaves.
-pub(crate) const GOOD: Guest =
-    Guest { place: 0, attack: Attack::None, operations: 0, hoards: false, reads: false, max_backtrack: 0 };
+pub(crate) const GOOD: Guest = Guest {
+    place: 0,
+    attack: Attack::None,
+    operations: 0,
+    hoards: false,
+    reads: false,
+    max_backtrack: 0,
+    special: None,
+};
 
 impl Guest {
     pub(crate) fn policy(self) -> Component {
@@ -69,14 +83,32 @@ impl Guest {
     }
 
     fn load(self, guest: &str, world: &str) -> Component {
-        runtime().load(guest, &component(&self.module(guest), world, "0.1.0")).unwrap()
+        self.load_on(&runtime(), guest, world)
+    }
+
+    /// The same on a runtime of one's own.
+    pub(crate) fn load_on(self, runtime: &Runtime, guest: &str, world: &str) -> Component {
+        runtime.load(guest, &component(&self.module(guest), world, "0.1.0")).unwrap()
     }
 
     /// The text of its core module.
     pub(crate) fn module(self, guest: &str) -> String {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/components/guests");
-        let read = |name: &str| fs::read_to_string(folder.join(name).with_extension("wat")).unwrap();
-        read(guest)
+        let read = |name: &str| {
+            let path = root().join("tests/hostile").join(name).with_extension("wat");
+            fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        };
+        let mut module = read(guest);
+        if let Some(name) = self.special {
+            let attack = read(&format!("attacks/{name}"));
+            // Its first line: `;; WORLD EXPORT: what it does`.
+            let (world, export) = attack.trim_start_matches(";; ").split_once(':').unwrap().0.split_once(' ').unwrap();
+            let place = format!(";; [{export}]\n");
+            assert!(world == guest && module.contains(&place), "{name} is an attack of a {world}'s {export}");
+            let (body, definitions) = attack.split_once(";; [module]\n").unwrap_or((&attack, ""));
+            module = module.replace(&place, body).replace("  ;; [module]\n", definitions);
+        }
+        module
+            .replace("SECRET", &read("secret"))
             .replace("COMMON", &read("common"))
             .replace("WHERE", &self.place.to_string())
             .replace("WHAT", &(self.attack as u32).to_string())
@@ -94,7 +126,7 @@ pub(crate) fn component(module: &str, world: &str, version: &str) -> Vec<u8> {
 
 /// The same of interfaces that are changed first.
 pub(crate) fn component_of(module: &str, world: &str, version: &str, change: impl FnOnce(&str) -> String) -> Vec<u8> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
+    let folder = root().join("wit");
     let mut package = "package wasmlx:runner@0.1.0;\n".to_owned();
     for file in ["types", "template", "logging", "policy", "chat"] {
         let text = fs::read_to_string(folder.join(file).with_extension("wit")).unwrap();
@@ -114,4 +146,10 @@ pub(crate) fn component_of(module: &str, world: &str, version: &str, change: imp
     let mut module = wat::parse_str(module).unwrap();
     wit_component::embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
     ComponentEncoder::default().validate(true).module(&module).unwrap().encode().unwrap()
+}
+
+/// The folder of the whole project: of this crate, or of the one whose tests borrow this file.
+fn root() -> &'static Path {
+    let mut folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    folders.find(|folder| folder.join("tests/hostile").is_dir()).unwrap()
 }

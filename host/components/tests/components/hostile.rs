@@ -1,13 +1,16 @@
-//! Guests that do not return: each export of each world, in each way. What comes of it is a typed error that names the
-//! component, and the runtime serves others afterwards.
+//! Guests that do not return: each export of each world, in each way, the allocator that the host calls and what it
+//! calls after a function among them. What comes of it is a typed error that names the component, and the runtime
+//! serves others meanwhile and afterwards.
 
 use wasmlx_components::{
-    AnswerContext, ComponentError, ComponentErrorKind, Conversation, Message, PolicyComponent, Template,
+    AnswerContext, Component, ComponentError, ComponentErrorKind, Conversation, Message, PolicyComponent, Template,
 };
-use wasmlx_engine::{PolicyError, PolicyErrorKind, SavedState};
+use wasmlx_engine::SavedState;
 
+use crate::attacks::of_policy;
 use crate::chats;
 use crate::guests::{Attack, GOOD, Guest};
+use crate::others::Others;
 use crate::policies::{INFO, logits, vocabulary};
 
 /// What a way of not returning comes to.
@@ -20,23 +23,32 @@ fn expected(attack: Attack) -> Option<ComponentErrorKind> {
     }
 }
 
-/// Runs a guest with each of its exports misbehaving in each way, and a good one after each.
-fn attack(exports: std::ops::RangeInclusive<u32>, run: impl Fn(Guest) -> Result<(), ComponentError>) {
+/// Runs a guest with each of its exports misbehaving in each way, while others go on, and a good one after each.
+fn attack(
+    world: &'static str,
+    exports: impl IntoIterator<Item = u32>,
+    load: impl Fn(Guest) -> Component,
+    run: impl Fn(&Component) -> Result<(), ComponentError>,
+) {
+    let mut others = Others::new(world);
+    let good = load(GOOD);
     for place in exports {
         for attack in Attack::ALL {
-            let outcome = run(Guest { place, attack, ..GOOD });
-            let error = outcome.expect_err(&format!("export {place} got away with {attack:?}"));
-            assert_eq!(Some(error.kind()), expected(attack), "export {place}, {attack:?}: {error}");
+            let name = format!("{world}, export {place}: {attack:?}");
+            let component = load(Guest { place, attack, ..GOOD });
+            let outcome = others.attacked(&name, || run(&component));
+            let error = outcome.expect_err(&format!("{name} got away with it"));
+            assert_eq!(Some(error.kind()), expected(attack), "{name}: {error}");
             assert!(!error.component().is_empty(), "{error}");
-            run(GOOD).unwrap();
+            run(&good).unwrap();
         }
     }
 }
 
 #[test]
 fn templates_that_do_not_return() {
-    attack(0..=7, |guest| {
-        let template = Template::new(&guest.template(), "{}")?;
+    attack("templates", 0..=9, Guest::template, |component| {
+        let template = Template::new(component, "{}")?;
         let conversation = Conversation { messages: vec![Message::user("hello")], ..Conversation::default() };
         template.render(&conversation)?;
         template.stops()?;
@@ -73,33 +85,25 @@ fn a_destructor_that_traps_is_named_itself() {
 
 #[test]
 fn policies_that_do_not_return() {
-    let kind = |error: PolicyError| {
-        let kind = match error.kind {
-            PolicyErrorKind::Trapped => ComponentErrorKind::Trapped,
-            PolicyErrorKind::Deadline => ComponentErrorKind::Deadline,
-            PolicyErrorKind::OutOfMemory => ComponentErrorKind::OutOfMemory,
-            _ => ComponentErrorKind::InvalidInput,
-        };
-        ComponentError::new(kind, error.component, error.message)
-    };
-    attack(0..=6, |guest| {
-        let component = PolicyComponent::new(&guest.policy())?;
+    // There is no export 8: the number is that of what follows a template's `render`.
+    attack("policies", (0..=7).chain([9]), Guest::policy, |component| {
+        let component = PolicyComponent::new(component)?;
         component.plan("{}", &vocabulary())?;
         let mut policy = component.instantiate("{}", None, &vocabulary())?;
         let step = policy.step(&INFO, logits());
         if let Err(error) = step.map(drop) {
             let again = policy.step(&INFO, logits()).err().unwrap();
             assert_eq!(again, error, "a dead policy has one error for every step");
-            return Err(kind(error));
+            return Err(of_policy(error));
         }
-        let saved = policy.save().map_err(kind)?;
+        let saved = policy.save().map_err(of_policy)?;
         component.instantiate("{}", saved, &vocabulary()).map(drop)
     });
 }
 
 #[test]
 fn chats_that_do_not_return() {
-    attack(0..=4, |guest| chats::one_turn(&guest.chat(), None));
+    attack("chats", (0..=4).chain([7, 9]), Guest::chat, |component| chats::one_turn(component, None));
     // What is saved after a turn is saved again by whoever asks.
     for attack in Attack::ALL {
         let guest = Guest { place: 5, attack, ..GOOD };

@@ -2,10 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod attacks;
 mod chats;
 mod guests;
 mod hostile;
+mod isolation;
 mod loading;
+mod logging;
+mod others;
 mod policies;
 mod shipped;
 mod templates;

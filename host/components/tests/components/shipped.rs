@@ -14,7 +14,7 @@ fn policy(name: &str) -> PolicyComponent {
     PolicyComponent::new(&runtime().builtin(name).unwrap()).unwrap()
 }
 
-fn model() -> Model {
+pub(crate) fn model() -> Model {
     let backend = FakeBackend::new(FakeScript::new());
     let engine = Engine::start(move || Ok(Box::new(backend) as Box<dyn Backend>)).unwrap();
     let tokenizer = Tokenizer::from_bytes(tokenizer_json().as_bytes()).unwrap();

@@ -24,6 +24,7 @@
 
   (func (export "cabi_realloc") (param $old i32) (param $old_size i32) (param $align i32) (param $size i32) (result i32)
     (local $place i32)
+    (call $misbehave (i32.const 9))
     (local.set $place (i32.and (i32.add (global.get $top) (i32.const 15)) (i32.const -16)))
     (global.set $top (i32.add (local.get $place) (local.get $size)))
     (loop $grow

@@ -4,18 +4,24 @@
   (import "wasmlx:runner/logits@0.1.0" "[method]logits.scale" (func $scale (param i32 f32 i32)))
   (import "wasmlx:runner/logits@0.1.0" "[method]logits.argmax" (func $argmax (param i32 i32)))
   (import "wasmlx:runner/logits@0.1.0" "[method]logits.entropy" (func $entropy (param i32 i32)))
+  (import "wasmlx:runner/logits@0.1.0" "[method]logits.top-p" (func $top-p (param i32 f32 i32)))
   (import "wasmlx:runner/logits@0.1.0" "[resource-drop]logits" (func $drop (param i32)))
+  (import "wasmlx:runner/logging@0.1.0" "log" (func $log (param i32 i32 i32)))
   (import "[export]wasmlx:runner/policy@0.1.0" "[resource-new]policy" (func $new (param i32) (result i32)))
 COMMON
+  ;; [module]
   (global $hoarded (mut i32) (i32.const 0))
 
   ;; Zeros at 1024 are `ok(none)`, and an empty state.
   (func (export "wasmlx:runner/policy@0.1.0#plan") (param i32 i32) (result i32)
+    (local $at i32)
     (call $misbehave (i32.const 1))
+    ;; [plan]
     (i32.const 1024))
 
-  (func (export "wasmlx:runner/policy@0.1.0#[static]policy.open") (param i32 i32) (result i32)
+  (func (export "wasmlx:runner/policy@0.1.0#[static]policy.open") (param $config i32) (param $length i32) (result i32)
     (call $misbehave (i32.const 2))
+    ;; [open]
     (i32.store (i32.const 3076) (call $new (i32.const 7)))
     (i32.const 3072))
 
@@ -30,6 +36,7 @@ COMMON
     (local $left i32)
     (call $misbehave (i32.const 4))
     (global.set $top (i32.const 65536))
+    ;; [step]
     (if (i32.const HOARD) (then
       (if (global.get $hoarded)
         (then (call $drop (local.get $logits)) (local.set $logits (global.get $hoarded)))
@@ -53,9 +60,13 @@ COMMON
 
   (func (export "wasmlx:runner/policy@0.1.0#[method]policy.save") (param i32) (result i32)
     (call $misbehave (i32.const 5))
+    ;; [save]
     (i32.const 1024))
 
   (func (export "wasmlx:runner/policy@0.1.0#[static]policy.restore") (param i32 i32 i32 i32 i32) (result i32)
     (call $misbehave (i32.const 6))
     (i32.store (i32.const 3076) (call $new (i32.const 7)))
-    (i32.const 3072)))
+    (i32.const 3072))
+
+  (func (export "cabi_post_wasmlx:runner/policy@0.1.0#[method]policy.save") (param i32)
+    (call $misbehave (i32.const 7))))

@@ -1,0 +1,248 @@
+//! Guests that return, and lie, hoard or never come to an end: what is in `tests/hostile/attacks/`.
+
+use std::time::Duration;
+
+use wasmlx_backend::fake::FakeScript;
+use wasmlx_components::{
+    AnswerContext, ChatEvent, Component, ComponentError, ComponentErrorKind, Conversation, Limits, PolicyComponent,
+    Runtime, Template,
+};
+use wasmlx_engine::{EngineError, Event, FinishReason, GenerateRequest, PolicyError, PolicyErrorKind, Sampling};
+use wasmlx_text::Segment;
+
+use crate::chats::{self, TestHost};
+use crate::guests::{GOOD, Guest, component, runtime, runtime_with};
+use crate::others::Others;
+use crate::policies::{INFO, logits, vocabulary};
+use crate::shipped;
+
+use ComponentErrorKind as Kind;
+
+fn guest(name: &'static str) -> Guest {
+    Guest { special: Some(name), max_backtrack: 1, ..GOOD }
+}
+
+/// A policy's error as that of a component.
+pub(crate) fn of_policy(error: PolicyError) -> ComponentError {
+    let kind = match error.kind {
+        PolicyErrorKind::Trapped => Kind::Trapped,
+        PolicyErrorKind::Deadline => Kind::Deadline,
+        PolicyErrorKind::OutOfMemory => Kind::OutOfMemory,
+        _ => Kind::InvalidInput,
+    };
+    ComponentError::new(kind, error.component, error.message)
+}
+
+/// Has each guest of a table attack.
+fn attack_all(
+    title: &'static str,
+    table: &[(&'static str, Kind, &str)],
+    load: impl Fn(Guest) -> Component,
+    run: impl Fn(&Component) -> Result<(), ComponentError>,
+) {
+    let mut others = Others::new(title);
+    for &(name, kind, sentence) in table {
+        let component = load(guest(name));
+        let error = others.attacked(name, || run(&component)).expect_err(name);
+        assert_eq!(error.kind(), kind, "{name}: {error}");
+        assert!(error.message().contains(sentence), "{name}: {error}");
+    }
+}
+
+#[test]
+fn templates_that_lie() {
+    let table = [
+        ("claims-segments", Kind::Trapped, "`render` trapped: "),
+        ("claims-outputs", Kind::Trapped, "`parser.push` trapped: "),
+        ("repeats-a-megabyte", Kind::Trapped, "too much data"),
+        ("invalid-utf8-prompt", Kind::Trapped, "invalid utf-8"),
+        ("half-a-million-stops", Kind::InvalidInput, "500000 stop strings"),
+        ("makes-handles", Kind::Trapped, "handle limit"),
+        ("grows-its-table", Kind::Trapped, "`configure` trapped: "),
+    ];
+    attack_all("templates that lie", &table, Guest::template, |component| {
+        let template = Template::new(component, "{}")?;
+        template.render(&Conversation::default())?;
+        template.stops()?;
+        template.parser(&AnswerContext::default())?.push("hello").map(drop)
+    });
+}
+
+#[test]
+fn policies_that_lie() {
+    let table = [
+        ("uses-a-dropped-handle", Kind::Trapped, "`policy.step` trapped: "),
+        ("claims-tokens", Kind::Trapped, "`policy.step` trapped: "),
+        ("claims-a-state", Kind::Trapped, "`policy.save` trapped: "),
+        ("invalid-utf8-error", Kind::Trapped, "invalid utf-8"),
+        ("logs-without-end", Kind::Deadline, "`policy.step` was stopped"),
+        ("sorts-without-end", Kind::InvalidInput, "a step may do 256 operations"),
+        ("reads-without-end", Kind::InvalidInput, "a step may read 16 times"),
+        ("biases-a-million", Kind::InvalidInput, "more tokens than the vocabulary has"),
+        ("forges-an-error", Kind::InvalidInput, "hi\\r\\u{1b}[2J\n  host ok!"),
+    ];
+    attack_all("policies that lie", &table, Guest::policy, |component| {
+        let component = PolicyComponent::new(component)?;
+        component.plan("{}", &vocabulary())?;
+        let mut policy = component.instantiate("{}", None, &vocabulary())?;
+        policy.step(&INFO, logits()).map_err(of_policy)?;
+        policy.save().map(drop).map_err(of_policy)
+    });
+}
+
+#[test]
+fn chats_that_lie() {
+    let table = [
+        ("uses-a-dropped-context", Kind::Trapped, "`conversation.send` trapped: "),
+        ("claims-events", Kind::Trapped, "`turn.next-batch` trapped: "),
+        ("invalid-utf8-event", Kind::Trapped, "invalid utf-8"),
+        ("hoards-contexts", Kind::OutOfMemory, "64 contexts and generations"),
+        ("appends-in-open", Kind::Denied, "in a turn alone"),
+        ("generates-in-open", Kind::Denied, "in a turn alone"),
+        ("appends-without-end", Kind::OutOfMemory, "more than 1024 messages"),
+        ("appends-megabytes", Kind::OutOfMemory, "more than 32 MiB"),
+        ("logs-without-end-in-a-chat", Kind::Deadline, "30 ms of its own compute"),
+    ];
+    attack_all("chats that lie", &table, Guest::chat, |component| chats::one_turn(component, None));
+}
+
+/// What a policy makes of an answer of at most 32 tokens.
+fn generate(policy: &PolicyComponent) -> Result<(usize, FinishReason), ComponentError> {
+    let model = shipped::model();
+    let mut context = model.new_context();
+    context.prompt(&[Segment::Trusted("Once".into())])?;
+    let sampling = Sampling::Policy(policy.instantiate("{}", None, &vocabulary())?);
+    let request = GenerateRequest { sampling, max_tokens: 32, ..GenerateRequest::default() };
+    let mut generation = context.generate(request)?;
+    let events: Result<Vec<Event>, EngineError> = std::iter::from_fn(|| generation.blocking_next()).collect();
+    match events?.pop() {
+        Some(Event::Finished(finished)) => Ok((finished.tokens.len(), finished.reason)),
+        _ => panic!("a generation ends with its reason"),
+    }
+}
+
+#[test]
+fn policies_that_never_end() {
+    let mut others = Others::new("policies that never end");
+    let policy = |name| PolicyComponent::new(&guest(name).policy()).unwrap();
+    let forces = policy("forces-for-ever");
+    let forced = others.attacked("forces-for-ever", || generate(&forces)).unwrap();
+    assert_eq!(forced, (32, FinishReason::Length));
+    for (name, sentence) in [("forces-nothing", "an empty list"), ("backtracks-for-ever", "backtracks without end")] {
+        let policy = policy(name);
+        let error = others.attacked(name, || generate(&policy)).unwrap_err();
+        assert_eq!(error.kind(), Kind::PolicyFailed, "{name}: {error}");
+        assert!(error.message().contains(sentence), "{name}: {error}");
+    }
+}
+
+#[test]
+fn the_steps_of_a_request_have_a_budget_together() {
+    let limit = Duration::from_millis(10);
+    let runtime = runtime_with(Limits { policy_request: limit, ..Limits::default() });
+    let component = guest("computes-all-the-while").load_on(&runtime, "policy", "sampling-policy");
+    let component = PolicyComponent::new(&component).unwrap();
+    let mut policy = component.instantiate("{}", None, &vocabulary()).unwrap();
+    let steps = (0..100_000).find_map(|_| policy.step(&INFO, logits()).err());
+    let error = of_policy(steps.expect("the budget is spent some time"));
+    assert_eq!(error.kind(), Kind::Deadline, "{error}");
+    assert!(error.message().contains("in this request"), "{error}");
+    // It is that request's, no other's.
+    component.instantiate("{}", None, &vocabulary()).unwrap().step(&INFO, logits()).map(drop).unwrap();
+}
+
+#[test]
+fn a_chat_that_only_calls_the_host_spends_its_session() {
+    let limit = Duration::from_millis(50);
+    let runtime = runtime_with(Limits { chat_session: limit, ..Limits::default() });
+    let component = guest("calls-without-end").load_on(&runtime, "chat", "chat-component");
+    let mut others = Others::new("a chat that only calls the host");
+    let error = others.attacked("calls-without-end", || chats::one_turn(&component, None)).unwrap_err();
+    assert_eq!(error.kind(), Kind::Deadline, "{error}");
+    assert!(error.message().contains("session"), "{error}");
+}
+
+#[test]
+fn a_chat_that_never_reads_its_answer_ends_its_turn() {
+    let component = guest("never-reads").chat();
+    let mut others = Others::new("a chat that never reads");
+    others.attacked("never-reads", || chats::one_turn(&component, None)).unwrap();
+}
+
+#[test]
+fn a_chat_that_streams_for_ever_ends_where_it_is_cancelled() {
+    let component = guest("streams-for-ever").chat();
+    let mut others = Others::new("a chat that streams for ever");
+    let attack = || {
+        let tokio = chats::tokio();
+        let host = std::sync::Arc::new(TestHost::new(&tokio, FakeScript::new(), GOOD.template()));
+        let session = chats::session(&tokio, &component, None, host);
+        let mut turn = session.send(Vec::new());
+        assert!(matches!(turn.blocking_next(), Some(Ok(ChatEvent::Content(_)))));
+        turn.cancel();
+        let end = std::iter::from_fn(|| turn.blocking_next()).last().expect("an end");
+        assert!(session.log().is_empty());
+        end
+    };
+    let error = others.attacked("streams-for-ever", attack).unwrap_err();
+    assert!(matches!(error.kind(), Kind::Cancelled | Kind::Deadline), "{error}");
+}
+
+#[test]
+fn a_template_that_names_a_control_token_that_the_model_lacks_fails_the_turn() {
+    let template = guest("unknown-control").template();
+    let mut others = Others::new("an unknown control token");
+    let attack = || {
+        let tokio = chats::tokio();
+        let host = std::sync::Arc::new(TestHost::new(&tokio, FakeScript::new(), template.clone()));
+        let session = chats::session(&tokio, &runtime().builtin("chat").unwrap(), None, host);
+        chats::events(&session, "hello")
+    };
+    let error = others.attacked("unknown-control", attack).unwrap_err();
+    assert_eq!(error.kind(), Kind::InvalidInput, "{error}");
+    assert!(error.message().contains("ok"), "the token is named: {error}");
+}
+
+#[test]
+fn what_cannot_run_is_refused_before_it_does() {
+    let wat = |text: &str| wat::parse_str(text).unwrap();
+    let policy = |module: &str, version: &str| component(module, "sampling-policy", version);
+    let exporting = |name: &str| format!(r#"(component (instance $i) (export "{name}" (instance $i)))"#);
+    let importing = r#"(component (import "wasi:filesystem/types@0.2.0" (instance)) (instance $i)
+        (export "wasmlx:runner/policy@0.1.0" (instance $i)))"#;
+    let parts = "(core instance (instantiate $m)) ".repeat(100);
+    let greedy = format!(
+        r#"(component (core module $m (memory 1)) {parts}
+            (instance $i) (export "wasmlx:runner/template@0.1.0" (instance $i)))"#
+    );
+    let mut others = Others::new("what cannot run");
+    for (name, bytes, kind) in [
+        ("a version from the future", policy(&GOOD.module("policy"), "0.2.0"), Kind::UnsupportedVersion),
+        ("a missing export", wat(&exporting("wasmlx:runner/nothing@0.1.0")), Kind::MissingExport),
+        ("an export with nothing in it", wat(&exporting("wasmlx:runner/template@0.1.0")), Kind::MissingExport),
+        ("an import that is not granted", wat(importing), Kind::ImportDenied),
+        ("a hundred memories", wat(&greedy), Kind::NotAComponent),
+        ("no WebAssembly", b"\x7fELF".to_vec(), Kind::NotAComponent),
+        ("a core module", wat(&GOOD.module("policy")), Kind::NotAComponent),
+    ] {
+        let error = others.attacked(name, || runtime().load("refused", &bytes)).unwrap_err();
+        assert_eq!(error.kind(), kind, "{name}: {error}");
+    }
+}
+
+#[test]
+fn a_full_house_is_a_typed_error_and_a_place_is_free_again() {
+    let runtime = runtime_with(Limits { instances: 2, ..Limits::default() });
+    let template = |runtime: &Runtime| Template::new(&GOOD.load_on(runtime, "template", "prompt-template"), "{}");
+    let (first, second) = (template(&runtime).unwrap(), template(&runtime).unwrap());
+    let error = template(&runtime).err().unwrap();
+    assert_eq!((error.kind(), error.component()), (Kind::OutOfMemory, "template"), "{error}");
+    assert!(error.message().contains("no place for another instance"), "{error}");
+    drop(first);
+    let third = template(&runtime).unwrap();
+    for template in [second, third] {
+        template.stops().unwrap();
+    }
+    // Chats have places of their own.
+    chats::one_turn(&GOOD.load_on(&runtime, "chat", "chat-component"), None).unwrap();
+}

@@ -1,0 +1,7 @@
+;; chat send: messages without a word, until the host refuses.
+(loop $more
+  (call $append (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
+    (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
+    (i32.const 2048))
+  (br_if $more (i32.eqz (i32.load8_u (i32.const 2048)))))
+(return (i32.const 2048))

@@ -1,0 +1,11 @@
+;; policy step: forces `{"`, as one that lets through nothing but JSON would, and traps at the next step.
+(if (global.get $hoarded) (then (unreachable)))
+(global.set $hoarded (i32.const 1))
+(i32.store (i32.const 3072) (i32.const 0))
+(i32.store (i32.const 3076) (i32.const 1))
+(i32.store (i32.const 3080) (i32.const 3088))
+(i32.store (i32.const 3084) (i32.const 2))
+(i32.store (i32.const 3088) (i32.const 123))
+(i32.store (i32.const 3092) (i32.const 34))
+(call $drop (local.get $logits))
+(return (i32.const 3072))

@@ -1,0 +1,10 @@
+;; policy plan: a bias for more tokens than there are.
+(drop (memory.grow (i32.const 40)))
+(i32.store (i32.const 2048) (i32.const 0))
+(i32.store (i32.const 2052) (i32.const 1))
+(i32.store (i32.const 2056) (i32.const 4096))
+(i32.store (i32.const 2060) (i32.const 1))
+(i32.store (i32.const 4096) (i32.const 0))
+(i32.store (i32.const 4104) (i32.const 65536))
+(i32.store (i32.const 4108) (i32.const 250000))
+(return (i32.const 2048))
