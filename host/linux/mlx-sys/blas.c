@@ -9,9 +9,7 @@
 // works on one thread, and large products are cut into pieces here: the caller takes piece after piece, sleeping helpers
 // are woken to take some too, and nothing waits for a helper that has not begun.
 
-#define _GNU_SOURCE
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -119,14 +117,23 @@ static void close_at_exit(void) {
   pthread_rwlock_unlock(&in_use);
 }
 
-// As many threads as OpenBLAS would use: what OPENBLAS_NUM_THREADS says, or one for every processor that is ours.
-static void start(void) {
-  // Exit handlers run last one first, and OpenBLAS's was there when it was opened.
+// Before any product, since the first one may come when the process exits already.
+__attribute__((constructor)) static void register_close(void) {
   atexit(close_at_exit);
+}
+
+static int processors = 1;
+
+// How many processors are this process's own, by its affinity and its share of them; called before any product.
+void wasmlx_blas_processors(int count) {
+  processors = count;
+}
+
+// As many threads as OPENBLAS_NUM_THREADS says, or one a processor.
+static void start(void) {
   const char* wanted = getenv("OPENBLAS_NUM_THREADS");
   int threads = wanted ? atoi(wanted) : 0;
-  cpu_set_t processors;
-  if (threads <= 0 && sched_getaffinity(0, sizeof processors, &processors) == 0) threads = CPU_COUNT(&processors);
+  if (threads <= 0) threads = processors;
   scipy_openblas_set_num_threads(1);
   pool.threads = 1;
   for (pthread_t helper; pool.threads < threads && pthread_create(&helper, 0, help, 0) == 0; pool.threads++) {
@@ -170,9 +177,11 @@ static int worthwhile_pieces(const Product* p) {
 // To be called ahead of OpenBLAS, and `leave` after it, where this answers 1.
 static int enter(void) {
   static pthread_once_t once = PTHREAD_ONCE_INIT;
-  pthread_once(&once, start);
   pthread_rwlock_rdlock(&in_use);
-  if (!atomic_load(&closed)) return 1;
+  if (!atomic_load(&closed)) {
+    pthread_once(&once, start);
+    return 1;
+  }
   pthread_rwlock_unlock(&in_use);
   return 0;
 }

@@ -154,7 +154,12 @@ fn open_blas() -> Option<PathBuf> {
     let names = first_file(own_candidates("libmlxblas.so"))?;
     // OpenBLAS starts a thread a processor when it is opened, and they spin for a while; `blas.c` has its own.
     on_one_processor(|| Library::open(&openblas, libc::RTLD_LAZY | libc::RTLD_GLOBAL)).ok()?;
-    Library::open(&names, libc::RTLD_LAZY | libc::RTLD_GLOBAL).ok()?;
+    let names = Library::open(&names, libc::RTLD_LAZY | libc::RTLD_GLOBAL).ok()?;
+    // In a container there may be fewer processors than the affinity says: this counts its quota too.
+    let processors = std::thread::available_parallelism().map_or(1, |count| i32::try_from(count.get()).unwrap_or(1));
+    let set = names.symbol(c"wasmlx_blas_processors").ok()?;
+    // SAFETY: `blas.c` defines it so, and its library stays open.
+    unsafe { std::mem::transmute::<*mut c_void, unsafe extern "C" fn(i32)>(set)(processors) };
     Some(openblas)
 }
 

@@ -89,7 +89,7 @@ fn exits_every_time(test: &str) {
 #[test]
 fn a_process_may_exit_while_mlx_computes() {
     if is_child() {
-        queue_products(64, 3_000);
+        queue_products(512, 100);
         std::process::exit(7);
     }
     exits_every_time("a_process_may_exit_while_mlx_computes");
