@@ -7,6 +7,7 @@ mod interrupt;
 mod options;
 mod output;
 mod statistics;
+mod tools;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;

@@ -53,6 +53,8 @@ pub enum ErrorKind {
     CasesFailed,
     /// A component trapped, spent its time, or answered an error of its own.
     ComponentFailed,
+    /// A server of tools could not be started or reached, or does not speak its protocol.
+    ToolFailed,
     /// The device failed at its work.
     DeviceFailed,
     /// A file could not be read or written.

@@ -14,6 +14,8 @@ mod event;
 mod generation_config;
 mod host;
 mod manifest;
+#[cfg(feature = "mcp")]
+mod mcp;
 mod model;
 mod place;
 mod report;
@@ -36,6 +38,8 @@ pub use error::{Error, ErrorKind, Result};
 pub use event::Event;
 pub use host::{Device, Host, HostBuilder, LoadOptions};
 pub use manifest::{embed_manifest, parse_manifest, read_manifest};
+#[cfg(feature = "mcp")]
+pub use mcp::McpServer;
 pub use model::Model;
 pub use report::{Cost, FinishReason, Report};
 pub use sampler::{DEFAULT_POLICY, Sampler};

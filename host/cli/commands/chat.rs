@@ -18,6 +18,7 @@ use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::options::{ANSWER, ComponentOptions, ModelOptions, SamplingOptions};
 use crate::output;
+use crate::tools::ToolOptions;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -36,6 +37,8 @@ pub(crate) struct Arguments {
     sampling: SamplingOptions,
     #[command(flatten)]
     components: ComponentOptions,
+    #[command(flatten)]
+    tools: ToolOptions,
 }
 
 pub(crate) async fn run(arguments: Arguments, global: &GlobalOptions) -> Result {
@@ -85,7 +88,8 @@ async fn build(arguments: &Arguments, model: &Model) -> Result<Chat> {
     if let Some(seed) = arguments.sampling.seed {
         builder = builder.seed(seed);
     }
-    Ok(arguments.components.apply(builder).build().await?)
+    let builder = arguments.tools.apply(arguments.components.apply(builder)).await?;
+    Ok(builder.build().await?)
 }
 
 /// A chat under way.

@@ -11,6 +11,7 @@ use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::options::{ANSWER, ComponentOptions, ModelOptions, SamplingOptions};
 use crate::output::{self, Output, ProgressLine};
+use crate::tools::ToolOptions;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -31,6 +32,8 @@ pub(crate) struct Arguments {
     sampling: SamplingOptions,
     #[command(flatten)]
     components: ComponentOptions,
+    #[command(flatten)]
+    tools: ToolOptions,
     /// Go on with the prompt as it stands: no chat template, markers in it become the tokens they name
     #[arg(long, help_heading = ANSWER, conflicts_with_all = ["system", "template", "chat"])]
     raw: bool,
@@ -140,7 +143,8 @@ async fn answer(
     if let Some(top) = arguments.logprobs {
         builder = builder.logprobs(top);
     }
-    let chat = arguments.components.apply(builder).build().await?;
+    let builder = arguments.tools.apply(arguments.components.apply(builder)).await?;
+    let chat = builder.build().await?;
     let mut turn = chat.send(prompt).await?;
     let canceller = turn.canceller();
     let _guard = interrupt.guard(move || canceller.cancel());
