@@ -81,7 +81,7 @@ fn start(arguments: Arguments) -> failure::Result {
         Colour::Never => anstream::ColorChoice::Never.write_global(),
     }
     start_logging(&arguments.global)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(ErrorKind::Io, format_args!("cannot start: {error}")))?;
     let result = runtime.block_on(arguments.command.run(&arguments.global));
     // What is still under way (a load that was broken off) ends with the process.

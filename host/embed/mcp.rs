@@ -33,7 +33,7 @@ pub struct McpServer {
 
 impl McpServer {
     /// Starts a server: a program that speaks the protocol on its stdin and stdout. Its stderr is this process's. Needs a
-    /// tokio runtime.
+    /// tokio runtime with I/O and time.
     ///
     /// # Errors
     /// [`ErrorKind::ToolFailed`] where it cannot be started, ends, or speaks something else.
@@ -44,7 +44,7 @@ impl McpServer {
         Self::open(name, ().serve(transport)).await
     }
 
-    /// Connects to a server by streamable HTTP. Needs a tokio runtime.
+    /// Connects to a server by streamable HTTP. Needs a tokio runtime with I/O and time.
     ///
     /// # Errors
     /// [`ErrorKind::ToolFailed`] where there is none at the address, or it speaks something else.

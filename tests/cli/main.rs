@@ -10,4 +10,6 @@ mod run;
 mod support;
 mod template;
 mod test_command;
+#[cfg(unix)]
+mod tools;
 mod usage;
