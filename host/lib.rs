@@ -34,6 +34,8 @@
 //!   ends with [`Event::Finished`] and its [`Report`]. [`Turn::canceller`] breaks it off from elsewhere; dropping it
 //!   does too, and takes the turn back.
 //! - [`Completion`] goes on with a prompt as it stands: [`Model::complete`] takes text, segments or token ids.
+//! - [`ChatBuilder::run_agent`] runs an agent in place of a conversation: a program with models at hand, and what of
+//!   the world outside a [`Grant`] each gives it.
 //! - [`Tool`] is a function that the model may call: run by the chat, or handed back to the application.
 //! - [`ComponentRef`] names a component: built in, a file, or bytes. [`Chat::swap_template`], [`Chat::swap_sampler`]
 //!   and [`Chat::swap_chat`] change one between turns; what the model has read stays read as far as it still holds.
@@ -46,6 +48,7 @@
 //! pause generations.
 //!
 //! # Features
+//! `agents` (on by default) runs agents, for which it brings WASI and an HTTP client.
 //! `mlx` (on by default) is the MLX backend; without it, give [`HostBuilder::backend`] one of your own.
 //! `default-model` (on by default) is the model `builtin`, 23 MB of the program. `cli` (on by default, since the program
 //! is in this package) is for the `wasmlx` program alone: embedders switch it off.
@@ -62,6 +65,7 @@ pub use wasmlx_backend::{Dtype, LoadProgress, Memory, ModelInfo};
 pub use wasmlx_components::{
     AnswerContext, Conversation, Document, Message, Output, Part, Tool as ToolDefinition, ToolCall,
 };
+pub use wasmlx_components::{Authority, Grant, GrantedFolder, Grants, InvalidGrant};
 pub use wasmlx_components::{ComponentKind, MANIFEST_SECTION, Manifest, Requests};
 pub use wasmlx_engine::{CancelToken, Chain, ChainPenalties, TokenLogprobs, Usage};
 pub use wasmlx_text::Segment;

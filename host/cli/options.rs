@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
-use wasmlx::{ChatBuilder, Device, Dtype};
+use wasmlx::{ChatBuilder, Device, Dtype, Grant};
 
 /// The heading of what a command says of its answer. A heading that is set for a flattened group goes on behind it, so
 /// each option that follows one names its own.
@@ -127,6 +127,10 @@ pub(crate) struct ComponentOptions {
     /// Runs the conversation; left out: chat
     #[arg(long, value_name = "COMPONENT")]
     pub(crate) chat: Option<String>,
+    /// Grants the chat or agent what its manifest asks for: model=NAME, http=HOST[:PORT], read=FOLDER, write=FOLDER,
+    /// kv=SPACE, env=NAME, or at most N tokens a minute: tokens=N. May be given more than once
+    #[arg(long, value_name = "GRANT")]
+    pub(crate) grant: Vec<Grant>,
 }
 
 impl ComponentOptions {
@@ -141,7 +145,7 @@ impl ComponentOptions {
         if let Some(chat) = &self.chat {
             builder = builder.chat_component(chat.as_str());
         }
-        builder
+        builder.grants(self.grant.iter().cloned())
     }
 }
 

@@ -51,6 +51,14 @@ impl Budget {
         self.counted = Some(now);
     }
 
+    /// The guest calls what runs by itself, such as WASI: a new slice begins. What the guest waits there is not counted,
+    /// but for the two epochs at most that [`Budget::tick`] counts after any wait.
+    #[cfg(feature = "agents")]
+    pub(crate) fn called(&mut self, now: Instant) {
+        self.pause(now);
+        self.resume(now);
+    }
+
     /// The turn is cancelled: what is left of this slice is all that the guest has to come to an end.
     pub(crate) fn cancel(&mut self) {
         self.last_slice = true;

@@ -7,18 +7,30 @@ use std::time::SystemTime;
 
 use wasmlx_engine::{Event, GenerateRequest, Model};
 
-use crate::{ChatComponent, ComponentError, ComponentErrorKind, ComponentKind, Script, TemplateSetup, Tool};
+use crate::{ChatComponent, ComponentError, ComponentErrorKind, ComponentKind, Grants, Script, TemplateSetup, Tool};
 
 /// A future that is `Send`, on the heap.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Serves one chat session. What a chat component imports comes down to these.
 pub trait ChatHost: Send + Sync + 'static {
-    /// The models that the session may use; the first is the one that the user chose.
+    /// The models of the session; the first is the one that the user chose, which every component is given. Of the
+    /// others a component is given those that it asks for and [`ChatHost::grants`] names.
     fn models(&self) -> Vec<Model>;
+
+    /// What the user grants the session's component.
+    fn grants(&self) -> Grants {
+        Grants::none()
+    }
 
     /// What sits in the session's template slot. Asked as a turn begins: a swap takes effect there.
     fn template(&self) -> Arc<TemplateSetup>;
+
+    /// What renders for a model other than the first, and reads its answers.
+    fn template_for(&self, model: &Model) -> Arc<TemplateSetup> {
+        let _ = model;
+        self.template()
+    }
 
     /// What sits in the session's chat slot, for sessions whose component can be swapped. Asked as a turn begins, after
     /// [`ChatHost::begin_turn`]; none is the component that the session was started with.

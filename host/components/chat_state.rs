@@ -17,10 +17,11 @@ use crate::generation::{Generated, HeldGeneration};
 use crate::guest_log::GuestLog;
 use crate::limits::{BYTES_PER_CALL, MemoryMeter, check_stops};
 use crate::template::Template;
+use crate::token_budget::TokenBudget;
 use crate::v0_1::types::wit;
 use crate::{
     AnswerContext, ChatHost, ComponentError, ComponentErrorKind, ComponentKind, GenerateOptions, Message, MessageLog,
-    Part, TemplateSetup, ToolCall,
+    Part, Permissions, TemplateSetup, ToolCall,
 };
 
 /// The most contexts and generations of a session at once.
@@ -41,9 +42,12 @@ pub(crate) struct ChatState {
     pub(crate) log: MessageLog,
     pub(crate) guest_log: GuestLog,
     pub(crate) table: ResourceTable,
-    setup: Arc<TemplateSetup>,
-    /// The session's instance of the template, and what it was made of.
-    template: Option<(Arc<TemplateSetup>, Template)>,
+    pub(crate) permissions: Permissions,
+    tokens: TokenBudget,
+    /// What the templates of this turn are made of: that of the user's model first, then others by their models.
+    setups: Vec<(Option<String>, Arc<TemplateSetup>)>,
+    /// The session's instances of templates, and what they were made of.
+    templates: Vec<(Arc<TemplateSetup>, Template)>,
     cancellation: Cancellation,
     /// Messages that the guest appended in this turn, and their bytes.
     appended: usize,
@@ -75,12 +79,14 @@ impl ChatState {
         memory: MemoryMeter,
         budget: Budget,
         host: Arc<dyn ChatHost>,
+        permissions: Permissions,
+        tokens: TokenBudget,
         log: MessageLog,
         guest_log: GuestLog,
     ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MOST_HANDLES);
-        let setup = host.template();
+        let setups = vec![(None, host.template())];
         Self {
             memory,
             budget,
@@ -88,8 +94,10 @@ impl ChatState {
             log,
             guest_log,
             table,
-            setup,
-            template: None,
+            permissions,
+            tokens,
+            setups,
+            templates: Vec::new(),
             // What a component does before its first turn is part of none.
             cancellation: Cancellation::ended(),
             appended: 0,
@@ -105,7 +113,7 @@ impl ChatState {
     /// A turn begins. What sits in the template slot now is the turn's template.
     pub(crate) fn begin_turn(&mut self, cancellation: Cancellation) {
         self.cancellation = cancellation;
-        self.setup = self.host.template();
+        self.setups = vec![(None, self.host.template())];
         (self.appended, self.appended_bytes) = (0, 0);
         self.told = None;
         self.faults.clear();
@@ -178,14 +186,27 @@ impl ChatState {
         }
     }
 
+    /// The models that the component is given: the user's choice first.
+    pub(crate) fn models(&self) -> Vec<Model> {
+        let mut models = self.host.models();
+        let mut is_first = true;
+        models.retain(|model| std::mem::take(&mut is_first) || self.permissions.model(model.name()).is_ok());
+        models
+    }
+
     /// The model of a name; without one that of the user's choice.
     pub(crate) fn model(&self, name: Option<&str>) -> Result<Model, ComponentError> {
-        let models = self.host.models();
+        let models = self.models();
         let found = models.iter().find(|model| name.is_none_or(|name| name == model.name()));
         found.cloned().ok_or_else(|| {
+            let name = name.unwrap_or_default();
+            if let Err(error) = self.permissions.model(name)
+                && error.kind() == ComponentErrorKind::Denied
+            {
+                return error;
+            }
             let names: Vec<&str> = models.iter().map(Model::name).collect();
-            let message =
-                format!("the session has no model `{}`: it has {}", name.unwrap_or_default(), names.join(", "));
+            let message = format!("the session has no model `{name}`: it has {}", names.join(", "));
             ComponentError::new(ComponentErrorKind::NotFound, "", message)
         })
     }
@@ -284,11 +305,13 @@ impl ChatState {
         if let Err(error) = self.check_held(context)? {
             return Ok(Err(error));
         }
-        let template = match self.template().await? {
+        let Some(held) = self.context(context)? else { return Err(lost()) };
+        let model = held.model().clone();
+        let template = match self.template(&model).await? {
             Ok(template) => template,
             Err(error) => return Ok(Err(error)),
         };
-        let (host, cancellation) = (Arc::clone(&self.host), self.cancellation.clone());
+        let (host, cancellation, tokens) = (Arc::clone(&self.host), self.cancellation.clone(), self.tokens.clone());
         // Each failure with the component whose it would be.
         let begin = move |context: &mut Context| {
             let of = |kind| move |error: ComponentError| (kind, error);
@@ -302,9 +325,13 @@ impl ChatState {
             let tokenizer = tokenizer(context.model()).map_err(template_failed)?;
             let answer = AnswerContext::of_tokens(tokenizer, &context.tokens(), options.tools);
             let parser = template.parser(&answer.map_err(template_failed)?).map_err(template_failed)?;
+            let reservation = tokens.reserve(request.max_tokens, Instant::now()).map_err(policy_failed)?;
+            if let Some(reservation) = &reservation {
+                request.max_tokens = reservation.tokens();
+            }
             let generation = context.generate(request).map_err(|error| policy_failed(error.into()))?;
             cancellation.covers(generation.cancel_token());
-            Ok(HeldGeneration::new(generation, parser))
+            Ok(HeldGeneration::new(generation, parser, reservation))
         };
         let begun = self.with_context(context, move |context| Ok(begin(context))).await?;
         Ok(match begun {
@@ -345,17 +372,22 @@ impl ChatState {
         Ok(self.watched(kind, batch))
     }
 
-    /// A prompt by the session's template.
+    /// A prompt by the template of a model, or of the user's choice.
     pub(crate) async fn render(
         &mut self,
+        model: Option<&str>,
         mut conversation: Conversation,
     ) -> wasmtime::Result<Result<Vec<Segment>, ComponentError>> {
         if self.host.script().is_some() {
             return Ok(Ok(Vec::new()));
         }
+        let model = match self.model(model) {
+            Ok(model) => model,
+            Err(error) => return Ok(Err(error)),
+        };
         let now = self.host.now();
         conversation.options.entry("now").or_insert_with(|| json!(now));
-        let template = match self.template().await? {
+        let template = match self.template(&model).await? {
             Ok(template) => template,
             Err(error) => return Ok(Err(error)),
         };
@@ -401,20 +433,34 @@ impl ChatState {
         Err(ComponentError::new(ComponentErrorKind::Denied, "", message))
     }
 
-    /// The session's instance of what sits in the template slot.
-    async fn template(&mut self) -> wasmtime::Result<Result<Template, ComponentError>> {
-        if let Some((setup, template)) = &self.template
-            && Arc::ptr_eq(setup, &self.setup)
-        {
+    /// The session's instance of what sits in the template slot, for a model.
+    async fn template(&mut self, model: &Model) -> wasmtime::Result<Result<Template, ComponentError>> {
+        let setup = self.setup(model);
+        if let Some((_, template)) = self.templates.iter().find(|(made_of, _)| Arc::ptr_eq(made_of, &setup)) {
             return Ok(Ok(template.clone()));
         }
-        let setup = Arc::clone(&self.setup);
-        let template = blocking(&mut self.budget, move || setup.instantiate()).await?;
+        let of = Arc::clone(&setup);
+        let template = blocking(&mut self.budget, move || of.instantiate()).await?;
         let template = self.watched(ComponentKind::Template, template);
         if let Ok(template) = &template {
-            self.template = Some((Arc::clone(&self.setup), template.clone()));
+            // What a swap has put aside is not asked for again.
+            let setups = &self.setups;
+            self.templates.retain(|(made_of, _)| setups.iter().any(|(_, setup)| Arc::ptr_eq(made_of, setup)));
+            self.templates.push((setup, template.clone()));
         }
         Ok(template)
+    }
+
+    /// What the template of a model is made of in this turn.
+    fn setup(&mut self, model: &Model) -> Arc<TemplateSetup> {
+        let is_first = self.host.models().first().is_none_or(|first| first.name() == model.name());
+        let name = (!is_first).then(|| model.name().to_owned());
+        if let Some((_, setup)) = self.setups.iter().find(|(of, _)| *of == name) {
+            return Arc::clone(setup);
+        }
+        let setup = self.host.template_for(model);
+        self.setups.push((name, Arc::clone(&setup)));
+        setup
     }
 }
 

@@ -29,6 +29,8 @@ pub(crate) enum Linked {
     Template(v0_1::template::Linked),
     Policy(v0_1::policy::Linked),
     Chat(v0_1::chat::Linked),
+    #[cfg(feature = "agents")]
+    Agent(v0_1::agent::Linked),
 }
 
 impl Component {
@@ -50,6 +52,12 @@ impl Component {
                 ComponentKind::Template => Linked::Template(v0_1::template::link(Linker::new(engine), code)?),
                 ComponentKind::Policy => Linked::Policy(v0_1::policy::link(Linker::new(engine), code)?),
                 ComponentKind::Chat => Linked::Chat(v0_1::chat::link(Linker::new(engine), code)?),
+                #[cfg(feature = "agents")]
+                ComponentKind::Agent => Linked::Agent(v0_1::agent::link(Linker::new(engine), code)?),
+                #[cfg(not(feature = "agents"))]
+                ComponentKind::Agent => {
+                    return Err(wasmtime::Error::msg("this build runs no agents: it was made without that feature"));
+                }
             })
         };
         let linked = link().map_err(|error: wasmtime::Error| {
@@ -57,7 +65,7 @@ impl Component {
                 let message = world.too_new(&format!("{error:#}"));
                 return ComponentError::new(ComponentErrorKind::UnsupportedVersion, name, message);
             }
-            let message = format!("it does not have what the world of a {kind} has: {error:#}");
+            let message = format!("it does not have what the world of {} has: {error:#}", kind.with_article());
             ComponentError::new(ComponentErrorKind::MissingExport, name, message)
         })?;
         let World { version, .. } = world;
@@ -110,7 +118,7 @@ impl Component {
 
     /// That it is of another kind than `wanted`.
     pub(crate) fn wrong_kind(&self, wanted: ComponentKind) -> ComponentError {
-        let message = format!("it is a {}; a {wanted} is needed here", self.kind());
+        let message = format!("it is {}; {} is needed here", self.kind().with_article(), wanted.with_article());
         ComponentError::new(ComponentErrorKind::WrongKind, self.name(), message)
     }
 }

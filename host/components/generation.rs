@@ -8,6 +8,7 @@ use crate::budget::Budget;
 use crate::chat_state::blocking;
 use crate::conversation::{FinishReason, Output, Usage};
 use crate::template::Parser;
+use crate::token_budget::Reservation;
 use crate::{ChatHost, ComponentError, Round};
 
 /// The most events taken from the engine at once. More come only where the reader was slow.
@@ -27,21 +28,23 @@ pub struct HeldGeneration {
     generation: Option<Generation>,
     /// None while it reads elsewhere, and for good once it has failed.
     parser: Option<Parser>,
+    /// Of the session's tokens a minute, where they are limited.
+    reservation: Option<Reservation>,
     ready: VecDeque<Generated>,
     ended: bool,
 }
 
 impl HeldGeneration {
-    pub(crate) fn new(generation: Generation, parser: Parser) -> Self {
+    pub(crate) fn new(generation: Generation, parser: Parser, reservation: Option<Reservation>) -> Self {
         let parser = Some(parser);
-        Self { generation: Some(generation), parser, ready: VecDeque::new(), ended: false }
+        Self { generation: Some(generation), parser, reservation, ready: VecDeque::new(), ended: false }
     }
 
     /// What a script has in the place of one.
     pub(crate) fn scripted(Round { outputs, finish, usage }: Round) -> Self {
         let end = Generated::Finished { reason: finish, usage };
         let ready = outputs.into_iter().map(Generated::Output).chain([end]).collect();
-        Self { generation: None, parser: None, ready, ended: true }
+        Self { generation: None, parser: None, reservation: None, ready, ended: true }
     }
 
     /// Lets it end as cancelled.
@@ -89,7 +92,13 @@ impl HeldGeneration {
             host.observe(&event);
             match event {
                 Event::Token { text, .. } => answer.push_str(&text),
-                Event::Finished(Finished { reason, usage, .. }) => end = Some((reason.into(), usage.into())),
+                Event::Finished(Finished { reason, usage, .. }) => {
+                    if let Some(reservation) = self.reservation.take() {
+                        let read = usage.prompt_tokens.saturating_sub(usage.cached_tokens);
+                        reservation.settle(read + usage.completion_tokens);
+                    }
+                    end = Some((reason.into(), usage.into()));
+                }
             }
         }
         let is_end = end.is_some();

@@ -4,11 +4,16 @@
 //! - [`Template`] turns conversations into prompts and answers into what they mean.
 //! - [`PolicyComponent`] makes [`wasmlx_engine::Policy`] objects, or a plan that the engine runs by itself.
 //! - [`ChatSession`] runs a chat, whose imports a [`ChatHost`] serves.
+//! - [`AgentRun`] runs an agent, which besides has what of the world outside the user granted.
 //!
-//! A component gets what its world imports and nothing else: no file, no socket, no clock, no environment. Each call
-//! has a deadline, each instance a memory limit ([`Limits`]), and whatever a component does comes back as a
-//! [`ComponentError`]. `wasmtime` is used here and nowhere else, and no type of it, or of the bindings, is public.
+//! A component gets what its world imports and nothing else: no file, no socket, no clock, no environment, but for
+//! agents, and for them what [`Permissions`] say. Each call has a deadline, each instance a memory limit ([`Limits`]),
+//! and whatever a component does comes back as a [`ComponentError`]. `wasmtime` is used here and nowhere else, and no
+//! type of it, or of the bindings, is public.
 
+#[cfg(feature = "agents")]
+mod agent;
+mod authority;
 mod budget;
 mod builtin;
 mod cache;
@@ -22,11 +27,13 @@ mod conversation;
 mod deadline;
 mod error;
 mod generation;
+mod grants;
 mod guest_log;
 mod handles;
 mod limits;
 mod log;
 mod manifest;
+mod permissions;
 mod plain;
 mod policy;
 mod runtime;
@@ -36,18 +43,24 @@ mod session;
 mod slot;
 mod template;
 mod ticker;
+mod token_budget;
 mod v0_1;
 mod world;
 
+#[cfg(feature = "agents")]
+pub use agent::{AgentComponent, AgentEvent, AgentRun, AgentSetup};
+pub use authority::Authority;
 pub use builtin::{NAMES as BUILTIN_NAMES, builtin};
 pub use chat::{Canceller, ChatComponent, ChatEvent, ChatSession, Turn};
 pub use chat_host::{BoxFuture, ChatHost, ChatSeat, GenerateOptions, OfferedTool, TurnEnd};
 pub use component::Component;
 pub use conversation::{Conversation, Document, FinishReason, Message, Output, Part, Tool, ToolCall, Usage};
 pub use error::{ComponentError, ComponentErrorKind};
+pub use grants::{Grant, GrantedFolder, Grants, InvalidGrant};
 pub use limits::Limits;
 pub use log::MessageLog;
 pub use manifest::{MANIFEST_BYTES, MANIFEST_SECTION, Manifest, Requests};
+pub use permissions::Permissions;
 pub use policy::{PolicyComponent, Vocabulary};
 pub use runtime::{Runtime, RuntimeOptions};
 pub use script::{Round, Script};

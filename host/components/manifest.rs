@@ -29,7 +29,7 @@ use serde::Deserialize;
 pub use section::MANIFEST_SECTION;
 
 use crate::world::{SERVED, is_served};
-use crate::{ComponentError, ComponentErrorKind, ComponentKind};
+use crate::{ComponentError, ComponentErrorKind, ComponentKind, plain};
 
 /// The most bytes of a manifest.
 pub const MANIFEST_BYTES: usize = 64 << 10;
@@ -95,7 +95,7 @@ impl Manifest {
             let before = error.span().and_then(|span| text.get(..span.start));
             let line = before.map_or(1, |before| before.matches('\n').count() + 1);
             // It may quote the text, and the text anything.
-            invalid(format_args!("line {line}: {}", printable(error.message().trim_end())))
+            invalid(format_args!("line {line}: {}", plain::line(error.message().trim_end(), TEXT_BYTES)))
         })?;
         manifest.check()?;
         Ok(manifest)
@@ -119,8 +119,8 @@ impl Manifest {
         let manifest = Self::read(component).map_err(|error| error.of(name))?;
         match &manifest {
             Some(manifest) if manifest.kind != kind => {
-                let why = format_args!("it says that this is a {}; its world is that of a {kind}", manifest.kind);
-                Err(invalid(why).of(name))
+                let (said, is) = (manifest.kind.with_article(), kind.with_article());
+                Err(invalid(format_args!("it says that this is {said}; its world is that of {is}")).of(name))
             }
             _ => Ok(manifest),
         }
@@ -148,7 +148,7 @@ impl Manifest {
             return Err(invalid("`version` is three numbers with dots between, such as 0.1.0"));
         }
         if !is_served(&self.wasmlx) {
-            let wanted = printable(&self.wasmlx);
+            let wanted = plain::line(&self.wasmlx, TEXT_BYTES);
             return Err(invalid(format_args!("it is for wasmlx {wanted}; this host serves {SERVED}")));
         }
         text("description", &self.description, 4 * TEXT_BYTES)?;
@@ -167,8 +167,8 @@ impl Manifest {
             self.requests.lists().into_iter().find(|(name, list)| !list.is_empty() && !self.kind.may_ask_for(name));
         if let Some((name, _)) = unusable {
             return Err(invalid(format_args!(
-                "`{name}` is asked for by a {}, whose world has nothing of the kind",
-                self.kind
+                "`{name}` is asked for by {}, whose world has nothing of the kind",
+                self.kind.with_article()
             )));
         }
         Ok(())
@@ -194,6 +194,7 @@ impl ComponentKind {
         match self {
             Self::Template | Self::Policy => false,
             Self::Chat => list == "model",
+            Self::Agent => true,
         }
     }
 }
@@ -213,29 +214,10 @@ fn text(name: &str, text: &str, most: usize) -> Result<(), ComponentError> {
     if text.len() > most {
         return Err(invalid(format_args!("a text of `{name}` has {} bytes; {most} are allowed", text.len())));
     }
-    if text.chars().any(is_unprintable) {
+    if text.chars().any(plain::is_unfit) {
         return Err(invalid(format_args!("a text of `{name}` has control characters")));
     }
     Ok(())
-}
-
-/// Control characters, and those that change the direction of what is shown after them.
-fn is_unprintable(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// With every character that a terminal would act on written out.
-fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '\n' => shown.push(' '),
-            character if is_unprintable(character) => shown.extend(character.escape_unicode()),
-            character => shown.push(character),
-        }
-    }
-    shown
 }
 
 fn invalid(why: impl fmt::Display) -> ComponentError {

@@ -27,7 +27,7 @@ fn written_out(text: &str, most: usize, keep_lines: bool) -> String {
                     plain.push_str("  ");
                 }
             }
-            character if character.is_control() || is_deceptive(character) => plain.extend(character.escape_default()),
+            character if is_unfit(character) => plain.extend(character.escape_default()),
             character => plain.push(character),
         }
     }
@@ -35,6 +35,11 @@ fn written_out(text: &str, most: usize, keep_lines: bool) -> String {
         plain.push_str(&format!("... ({} bytes in all)", text.len()));
     }
     plain
+}
+
+/// Whether a character does not stand in a line for what it is.
+pub(crate) fn is_unfit(character: char) -> bool {
+    character.is_control() || is_deceptive(character)
 }
 
 /// Characters that are no controls to Unicode and yet reorder, break or hide text: the bidirectional ones ("Trojan

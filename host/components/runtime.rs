@@ -130,7 +130,7 @@ impl Runtime {
         match kind {
             ComponentKind::Template => MemoryMeter::new(template_memory, &self.0.synchronous_places),
             ComponentKind::Policy => MemoryMeter::new(policy_memory, &self.0.synchronous_places),
-            ComponentKind::Chat => MemoryMeter::new(chat_memory, &self.0.asynchronous_places),
+            ComponentKind::Chat | ComponentKind::Agent => MemoryMeter::new(chat_memory, &self.0.asynchronous_places),
         }
     }
 
@@ -143,7 +143,7 @@ impl Runtime {
     pub(crate) fn engine(&self, kind: ComponentKind) -> Result<&wasmtime::Engine, ComponentError> {
         let place = match kind {
             ComponentKind::Template | ComponentKind::Policy => &self.0.synchronous,
-            ComponentKind::Chat => &self.0.asynchronous,
+            ComponentKind::Chat | ComponentKind::Agent => &self.0.asynchronous,
         };
         let engine = place.get_or_init(|| {
             let engine = new_engine(&self.0.limits)?;

@@ -17,9 +17,10 @@ use crate::chat_state::ChatState;
 use crate::component::Linked;
 use crate::guest_log::GuestLog;
 use crate::limits::{BYTES_PER_CALL, HANDLES};
+use crate::token_budget::TokenBudget;
 use crate::v0_1::chat::World;
 use crate::v0_1::types::wit;
-use crate::{ChatHost, Component, ComponentError, ComponentErrorKind, ComponentKind, MessageLog, TurnEnd};
+use crate::{ChatHost, Component, ComponentError, ComponentErrorKind, ComponentKind, MessageLog, Permissions, TurnEnd};
 
 /// How many events the component is asked for at once.
 const BATCH: u32 = 64;
@@ -47,6 +48,8 @@ pub(crate) struct Session {
     saved: Option<SavedState>,
     /// What instances of this session have computed.
     computed: Duration,
+    /// What its generations may take, whichever instance asks.
+    tokens: TokenBudget,
     /// What the last instance had read, for the next one.
     context: Option<Context>,
     /// The components that broke down in this turn, as far as it had other instances than the one there is.
@@ -91,6 +94,7 @@ impl Session {
             live: None,
             saved,
             computed: Duration::ZERO,
+            tokens: TokenBudget::default(),
             context: None,
             faults: Vec::new(),
         }
@@ -335,7 +339,10 @@ impl Session {
         let limits = component.runtime().limits();
         let memory = component.runtime().meter(component.kind()).map_err(|error| error.of(component.name()))?;
         let budget = Budget::new(limits.chat_slice, limits.chat_session, computed);
-        let state = ChatState::new(memory, budget, Arc::clone(&self.host), self.log.clone(), guest_log.clone());
+        let permissions = Permissions::new(component, &self.host.grants());
+        self.tokens.set_limit(permissions.tokens(), Instant::now());
+        let (host, tokens) = (Arc::clone(&self.host), self.tokens.clone());
+        let state = ChatState::new(memory, budget, host, permissions, tokens, self.log.clone(), guest_log.clone());
         let mut store = Store::new(linked.engine(), state);
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(BYTES_PER_CALL);

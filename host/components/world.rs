@@ -6,7 +6,7 @@
 use std::fmt;
 
 use serde::Deserialize;
-use wasmparser::{Encoding, Parser, Payload};
+use wasmparser::{ComponentTypeRef, Encoding, Parser, Payload};
 
 use crate::{ComponentError, ComponentErrorKind};
 
@@ -31,35 +31,56 @@ pub enum ComponentKind {
     Policy,
     /// World `chat-component`.
     Chat,
+    /// World `agent`.
+    Agent,
 }
 
 impl ComponentKind {
-    /// The interface whose export makes a component one of this kind.
+    /// The interface, or the function of the world itself, whose export makes a component one of this kind.
     fn export(self) -> &'static str {
         match self {
             Self::Template => "template",
             Self::Policy => "policy",
             Self::Chat => "chat",
+            Self::Agent => "run",
         }
     }
 
-    /// The interfaces that its world imports. `types` has no functions.
+    /// The interfaces of the package that its world imports. `types` has no functions.
     fn imports(self) -> &'static [&'static str] {
         match self {
             Self::Template => &["types"],
             Self::Policy => &["types", "logits", "logging"],
             Self::Chat => &["types", "models", "contexts", "templates", "tools", "history", "logging"],
+            Self::Agent => {
+                &["types", "models", "contexts", "templates", "tools", "history", "logging", "console", "key-value"]
+            }
+        }
+    }
+
+    /// Its name after an article: `a chat`, `an agent`.
+    pub fn with_article(self) -> &'static str {
+        match self {
+            Self::Template => "a prompt template",
+            Self::Policy => "a sampling policy",
+            Self::Chat => "a chat",
+            Self::Agent => "an agent",
+        }
+    }
+
+    /// Whether its world has an import.
+    fn is_given(self, import: &str) -> bool {
+        match own_interface(import) {
+            Some((interface, _)) => self.imports().contains(&interface),
+            None => self == Self::Agent && is_given_of_wasi(import),
         }
     }
 }
 
 impl fmt::Display for ComponentKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Template => "prompt template",
-            Self::Policy => "sampling policy",
-            Self::Chat => "chat",
-        })
+        let (_, name) = self.with_article().split_once(' ').unwrap_or_default();
+        f.write_str(name)
     }
 }
 
@@ -81,12 +102,18 @@ impl World {
             let (interface, version) = own_interface(export)?;
             Some((kinds.into_iter().find(|kind| kind.export() == interface)?, version))
         });
+        // A function has no version of its own; the types of its result have one.
+        let found = found.or_else(|| {
+            let agent = exports.iter().any(|export| export == ComponentKind::Agent.export());
+            let (_, version) = imports.iter().find_map(|import| own_interface(import)).filter(|_| agent)?;
+            Some((ComponentKind::Agent, version))
+        });
         let Some((kind, version)) = found else {
             return Err(error(
                 ComponentErrorKind::MissingExport,
                 format!(
                     "it exports {}; a component for this host exports {PACKAGE}template, {PACKAGE}policy or \
-                     {PACKAGE}chat, each @{SERVED}.x",
+                     {PACKAGE}chat, each @{SERVED}.x, or an agent's `run`",
                     listing(&exports)
                 ),
             ));
@@ -99,26 +126,30 @@ impl World {
                 format!("it was built for wasmlx:runner {version}; this host serves {SERVED}"),
             ));
         }
-        let denied: Vec<&str> = imports
-            .iter()
-            .filter(|import| own_interface(import).is_none_or(|(interface, _)| !kind.imports().contains(&interface)))
-            .map(String::as_str)
-            .collect();
+        let denied: Vec<&str> = imports.iter().map(String::as_str).filter(|import| !kind.is_given(import)).collect();
         let world = Self { kind, version: version.to_owned() };
         if world.is_newer() && !denied.is_empty() && denied.iter().all(|import| own_interface(import).is_some()) {
-            let lacks = format!("a {kind} of {KNOWN} is not given {}", listing(&denied));
+            let lacks = format!("{} of {KNOWN} is not given {}", kind.with_article(), listing(&denied));
             return Err(error(ComponentErrorKind::UnsupportedVersion, world.too_new(&lacks)));
         }
         if !denied.is_empty() {
             let granted: Vec<String> = kind.imports().iter().map(|import| format!("{PACKAGE}{import}")).collect();
             return Err(error(
                 ComponentErrorKind::ImportDenied,
-                format!(
-                    "it imports {}, which a {kind} is not given; its world imports {} and nothing else. Build it \
-                     without WASI: for wasm32-unknown-unknown in Rust, with stubs in other languages",
-                    listing(&denied),
-                    listing(&granted)
-                ),
+                match kind {
+                    ComponentKind::Agent => format!(
+                        "it imports {}, which no agent is given; its world imports {}, and of WASI 0.2 clocks, \
+                         randomness, standard streams, the environment, folders and outgoing HTTP",
+                        listing(&denied),
+                        listing(&granted)
+                    ),
+                    _ => format!(
+                        "it imports {}, which a {kind} is not given; its world imports {} and nothing else. Build it \
+                         without WASI: for wasm32-unknown-unknown in Rust, with stubs in other languages",
+                        listing(&denied),
+                        listing(&granted)
+                    ),
+                },
             ));
         }
         Ok(world)
@@ -141,6 +172,37 @@ fn patch(version: &str) -> u64 {
     let patch = version.strip_prefix(SERVED).and_then(|patch| patch.strip_prefix('.')).unwrap_or_default();
     let digits = patch.find(|c: char| !c.is_ascii_digit()).map_or(patch, |end| &patch[..end]);
     digits.parse().unwrap_or(0)
+}
+
+/// What of WASI 0.2 an agent may import: what its world has, and what the standard libraries of languages bring along
+/// besides. What it gets of these the user's grants say.
+const WASI: [&str; 22] = [
+    "wasi:cli/environment",
+    "wasi:cli/exit",
+    "wasi:cli/stderr",
+    "wasi:cli/stdin",
+    "wasi:cli/stdout",
+    "wasi:cli/terminal-input",
+    "wasi:cli/terminal-output",
+    "wasi:cli/terminal-stderr",
+    "wasi:cli/terminal-stdin",
+    "wasi:cli/terminal-stdout",
+    "wasi:clocks/monotonic-clock",
+    "wasi:clocks/wall-clock",
+    "wasi:filesystem/preopens",
+    "wasi:filesystem/types",
+    "wasi:http/outgoing-handler",
+    "wasi:http/types",
+    "wasi:io/error",
+    "wasi:io/poll",
+    "wasi:io/streams",
+    "wasi:random/insecure",
+    "wasi:random/insecure-seed",
+    "wasi:random/random",
+];
+
+fn is_given_of_wasi(import: &str) -> bool {
+    import.split_once('@').is_some_and(|(interface, version)| WASI.contains(&interface) && version.starts_with("0.2."))
 }
 
 /// `("policy", "0.1.0")` of `wasmlx:runner/policy@0.1.0`; none of a name of another package.
@@ -192,7 +254,11 @@ fn outer_names(name: &str, bytes: &[u8]) -> Result<(Vec<String>, Vec<String>), C
             }
             Payload::ComponentImportSection(section) => {
                 for import in section {
-                    imports.push(import.map_err(torn)?.name.name.to_owned());
+                    let import = import.map_err(torn)?;
+                    // A type is nothing that one could be given: it names one of an interface's.
+                    if !matches!(import.ty, ComponentTypeRef::Type(_)) {
+                        imports.push(import.name.name.to_owned());
+                    }
                 }
             }
             Payload::ComponentExportSection(section) => {

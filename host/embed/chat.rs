@@ -253,6 +253,9 @@ impl Chat {
 
     /// Lets an occupant sit in this chat's own slot.
     async fn seat(&self, slot: Slot, occupant: Occupant, options: &SwapOptions) -> Result<()> {
+        if let (Slot::Chat, Occupant::Component(component)) = (slot, &occupant) {
+            self.server.granted().load(self.server.model(), component).await?;
+        }
         let before = self.server.places().next_seat(slot);
         let seat = swap::seat(occupant, options, &before);
         let (server, putting) = (Arc::clone(&self.server), Arc::clone(&seat));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use tokio::runtime::Handle;
-use wasmlx_components::{ComponentKind, Message, MessageLog};
+use wasmlx_components::{ComponentKind, Grant, Grants, Message, MessageLog};
 
 use super::blocking;
 use super::chat::Chat;
@@ -12,6 +12,7 @@ use super::chat_places::{ChatPlaces, Own};
 use super::chat_server::{ChatServer, Settings};
 use super::components::ComponentRef;
 use super::error::Result;
+use super::granted::Granted;
 use super::model::Model;
 use super::sampler::Sampler;
 use super::slots::Occupant;
@@ -31,6 +32,7 @@ pub struct ChatBuilder {
     chat: Option<ComponentRef>,
     template_options: Map<String, Value>,
     tools: Vec<Tool>,
+    grants: Grants,
     settings: Settings,
 }
 
@@ -45,6 +47,7 @@ impl ChatBuilder {
             chat: None,
             template_options: Map::new(),
             tools: Vec::new(),
+            grants: Grants::none(),
             settings: Settings::default(),
         }
     }
@@ -98,6 +101,19 @@ impl ChatBuilder {
         self
     }
 
+    /// Grants the component that runs the conversation, or the agent, one thing more. It is given where the component
+    /// asks for it in its manifest.
+    pub fn grant(mut self, grant: Grant) -> Self {
+        self.grants.extend([grant]);
+        self
+    }
+
+    /// What the component is granted, in place of what was before.
+    pub fn grants(mut self, grants: impl IntoIterator<Item = Grant>) -> Self {
+        self.grants = grants.into_iter().collect();
+        self
+    }
+
     /// The most tokens of one answer; 512 where nothing is said.
     pub fn max_tokens(mut self, count: usize) -> Self {
         self.settings.max_tokens = count;
@@ -136,11 +152,33 @@ impl ChatBuilder {
     ///
     /// # Panics
     /// Outside of a tokio runtime: the conversation runs as a task on it.
-    pub async fn build(self) -> Result<Chat> {
-        let Self { model, system, template, sampler, sampler_params, chat, template_options, tools, settings } = self;
+    pub async fn build(mut self) -> Result<Chat> {
+        let (system, template_options) = (self.system.take(), std::mem::take(&mut self.template_options));
         let runtime = Handle::current();
+        let server = self.serve().await?;
+        let component = server.places().chat();
+        server.granted().load(server.model(), component.component()).await?;
+        server.model().host().register(&server);
+        let log = MessageLog::new(system.map(Message::system).into_iter().collect());
+        Ok(Chat::new(runtime, server, template_options, log))
+    }
+
+    /// What serves a chat or an agent, with what sits in the slots loaded and checked.
+    pub(crate) async fn serve(self) -> Result<Arc<ChatServer>> {
+        let Self {
+            model,
+            system: _,
+            template,
+            sampler,
+            sampler_params,
+            chat,
+            template_options: _,
+            tools,
+            grants,
+            settings,
+        } = self;
         let (has_tools, loading) = (!tools.is_empty(), model.clone());
-        let places = blocking::spawn("wasmlx-components", move || {
+        let loaded = blocking::spawn("wasmlx-components", move || {
             let components = loading.host().components();
             let load = |component: Option<ComponentRef>, kind| {
                 component.map(|component| components.load(&component, kind).map(Occupant::Component)).transpose()
@@ -153,12 +191,16 @@ impl ChatBuilder {
                 },
                 chat: load(chat, ComponentKind::Chat)?,
             };
-            ChatPlaces::new(loading, has_tools, own, &sampler_params)
+            let template = own.template.clone().unwrap_or(Occupant::Default);
+            Ok((ChatPlaces::new(loading, has_tools, own, &sampler_params)?, template))
         });
-        let server = Arc::new(ChatServer::new(model.clone(), places.await?, tools, settings));
-        model.host().register(&server);
-        let log = MessageLog::new(system.map(Message::system).into_iter().collect());
-        Ok(Chat::new(runtime, server, template_options, log))
+        let (places, template) = loaded.await?;
+        let granted = Granted::new(grants, template, has_tools);
+        Ok(Arc::new(ChatServer::new(model, places, tools, granted, settings)))
+    }
+
+    pub(crate) fn model(&self) -> &Model {
+        &self.model
     }
 }
 

@@ -312,7 +312,7 @@ fn ended<T: Clone>(place: &mut Place<T>, slot: Slot, end: &TurnEnd) -> Option<Sl
 }
 
 /// The template of a model, checked by making an instance of it.
-fn template_of(model: &Model, has_tools: bool, occupant: &Occupant) -> Result<Arc<TemplateSetup>> {
+pub(crate) fn template_of(model: &Model, has_tools: bool, occupant: &Occupant) -> Result<Arc<TemplateSetup>> {
     let tokenizer = model.tokenizer()?;
     let component = match occupant {
         Occupant::Component(component) => component.clone(),

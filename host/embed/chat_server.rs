@@ -3,13 +3,14 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use wasmlx_components::{
-    BoxFuture, ChatHost, ChatSeat, ChatSession, ComponentError, ComponentErrorKind, GenerateOptions, OfferedTool,
-    TemplateSetup, Tool as ToolDefinition, TurnEnd,
+    BoxFuture, ChatHost, ChatSeat, ChatSession, ComponentError, ComponentErrorKind, GenerateOptions, Grants,
+    OfferedTool, TemplateSetup, Tool as ToolDefinition, TurnEnd,
 };
 use wasmlx_engine::{self as engine, GenerateRequest};
 
 use super::chat_places::ChatPlaces;
 use super::error::Result;
+use super::granted::Granted;
 use super::model::Model;
 use super::report::Tally;
 use super::sampler::{random_seed, vocabulary};
@@ -38,18 +39,26 @@ pub(crate) struct ChatServer {
     /// The session that it serves.
     session: Mutex<Weak<ChatSession>>,
     tools: Vec<Tool>,
+    granted: Granted,
     settings: Mutex<Settings>,
     /// Of the turn under way.
     tally: Mutex<Option<Tally>>,
 }
 
 impl ChatServer {
-    pub(crate) fn new(model: Model, places: ChatPlaces, tools: Vec<Tool>, settings: Settings) -> Self {
+    pub(crate) fn new(
+        model: Model,
+        places: ChatPlaces,
+        tools: Vec<Tool>,
+        granted: Granted,
+        settings: Settings,
+    ) -> Self {
         Self {
             model,
             places,
             session: Mutex::default(),
             tools,
+            granted,
             settings: Mutex::new(settings),
             tally: Mutex::new(None),
         }
@@ -57,6 +66,11 @@ impl ChatServer {
 
     pub(crate) fn model(&self) -> &Model {
         &self.model
+    }
+
+    /// What the user grants, and the models among it.
+    pub(crate) fn granted(&self) -> &Granted {
+        &self.granted
     }
 
     pub(crate) fn places(&self) -> &ChatPlaces {
@@ -110,7 +124,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl ChatHost for ChatServer {
     fn models(&self) -> Vec<engine::Model> {
-        vec![self.model.engine_model().clone()]
+        let granted = self.granted.models();
+        std::iter::once(&self.model).chain(&granted).map(|model| model.engine_model().clone()).collect()
+    }
+
+    fn grants(&self) -> Grants {
+        self.granted.grants().clone()
+    }
+
+    fn template_for(&self, model: &engine::Model) -> Arc<TemplateSetup> {
+        self.granted.template(model.name()).unwrap_or_else(|| self.template())
     }
 
     fn template(&self) -> Arc<TemplateSetup> {
@@ -135,16 +158,18 @@ impl ChatHost for ChatServer {
 
     fn request(
         &self,
-        _: &engine::Model,
+        model: &engine::Model,
         options: &GenerateOptions,
     ) -> std::result::Result<GenerateRequest, ComponentError> {
         let settings = self.settings();
+        let granted = self.granted.models().into_iter().find(|granted| granted.name() == model.name());
+        let model = granted.as_ref().unwrap_or(&self.model);
         Ok(GenerateRequest {
-            sampling: self.places.sampler().loaded.sampling(&vocabulary(&self.model))?,
+            sampling: self.places.sampler().loaded.sampling(&vocabulary(model))?,
             // What the user allows is the most, whatever the component asks for.
             max_tokens: options.max_tokens.map_or(usize::MAX, |count| count as usize).min(settings.max_tokens),
             stops: settings.stops,
-            end_tokens: if settings.ignore_eos { Vec::new() } else { self.model.end_tokens() },
+            end_tokens: if settings.ignore_eos { Vec::new() } else { model.end_tokens() },
             seed: options.seed.or(settings.seed).unwrap_or_else(random_seed),
             logprobs: settings.logprobs,
             ..GenerateRequest::default()

@@ -73,7 +73,12 @@ impl Components {
         }
         Err(Error::new(
             ErrorKind::InvalidComponent,
-            format_args!("{} is a {}; a {kind} is needed here", loaded.name(), loaded.kind()),
+            format_args!(
+                "{} is {}; {} is needed here",
+                loaded.name(),
+                loaded.kind().with_article(),
+                kind.with_article()
+            ),
         ))
     }
 

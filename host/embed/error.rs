@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use wasmlx_components::{ComponentError, ComponentErrorKind};
+use wasmlx_components::{ComponentError, ComponentErrorKind, InvalidGrant};
 use wasmlx_engine::{EngineError, EngineErrorKind};
 use wasmlx_store::{StoreError, StoreErrorKind};
 use wasmlx_text::{TextError, TextErrorKind};
@@ -51,6 +51,8 @@ pub enum ErrorKind {
     OutOfMemory,
     /// The component's own cases do not come out as they should.
     CasesFailed,
+    /// A component asked for what its manifest does not ask for, or what the user did not grant.
+    Denied,
     /// A component trapped, spent its time, or answered an error of its own.
     ComponentFailed,
     /// A server of tools could not be started or reached, or does not speak its protocol.
@@ -141,6 +143,12 @@ impl From<EngineError> for Error {
     }
 }
 
+impl From<InvalidGrant> for Error {
+    fn from(error: InvalidGrant) -> Self {
+        Self::new(ErrorKind::InvalidInput, error)
+    }
+}
+
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         let kind = match error.kind() {
@@ -181,6 +189,7 @@ impl From<ComponentError> for Error {
             | Kind::InvalidManifest => ErrorKind::InvalidComponent,
             Kind::InvalidInput => ErrorKind::InvalidInput,
             Kind::NotFound => ErrorKind::NotFound,
+            Kind::Denied => ErrorKind::Denied,
             Kind::Cancelled => ErrorKind::Cancelled,
             Kind::ContextFull => ErrorKind::ContextFull,
             Kind::OutOfMemory => ErrorKind::OutOfMemory,

@@ -1,5 +1,7 @@
 //! The embedding API: [`Host`] and what hangs on it. The crate's page tells how it fits together.
 
+#[cfg(feature = "agents")]
+mod agent;
 mod blocking;
 mod cancel;
 mod cases;
@@ -12,6 +14,7 @@ mod components;
 mod error;
 mod event;
 mod generation_config;
+mod granted;
 mod host;
 mod manifest;
 #[cfg(feature = "mcp")]
@@ -28,6 +31,8 @@ mod template;
 mod tool;
 mod turn;
 
+#[cfg(feature = "agents")]
+pub use agent::AgentRun;
 pub use cancel::Canceller;
 pub use cases::{CaseOutcome, CaseResult, TestReport};
 pub use chat::Chat;

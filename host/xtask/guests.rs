@@ -36,11 +36,16 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
         let module = target.join(WASM_TARGET).join("guest").join(format!("{}.wasm", guest.name.replace('-', "_")));
         let folder = guest.folder.file_name().context("a guest has a folder")?;
         let component = components.join(folder).with_extension("wasm");
-        if is_newer(&component, &module) {
+        let manifest = guest.folder.join("component.toml");
+        if is_newer(&component, &module) && (!manifest.is_file() || is_newer(&component, &manifest)) {
             continue;
         }
         let module = fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?;
-        let bytes = encode(&module).with_context(|| format!("{} does not fit its world", guest.name))?;
+        let mut bytes = encode(&module).with_context(|| format!("{} does not fit its world", guest.name))?;
+        if manifest.is_file() {
+            let text = fs::read(&manifest).with_context(|| format!("cannot read {}", manifest.display()))?;
+            append_manifest(&mut bytes, &text);
+        }
         fs::write(&component, &bytes).with_context(|| format!("cannot write {}", component.display()))?;
         say(format_args!("component {} ({} KB)", component.display(), bytes.len().div_ceil(1000)));
     }
@@ -83,6 +88,31 @@ fn is_newer(component: &Path, module: &Path) -> bool {
 /// A component of a module whose world wit-bindgen wrote into it.
 fn encode(module: &[u8]) -> Result<Vec<u8>> {
     ComponentEncoder::default().validate(true).module(module)?.encode()
+}
+
+/// Adds the custom section that a component's manifest lies in. The host's library does the same, and checks it; building
+/// it for this would take longer than everything else here.
+fn append_manifest(component: &mut Vec<u8>, text: &[u8]) {
+    const NAME: &str = "wasmlx-manifest";
+    let mut section = Vec::new();
+    push_length(&mut section, NAME.len());
+    section.extend_from_slice(NAME.as_bytes());
+    section.extend_from_slice(text);
+    component.push(0);
+    push_length(component, section.len());
+    component.extend_from_slice(&section);
+}
+
+/// An unsigned LEB128 number, as WebAssembly writes lengths.
+fn push_length(bytes: &mut Vec<u8>, mut length: usize) {
+    loop {
+        let low = (length & 0x7f) as u8;
+        length >>= 7;
+        bytes.push(if length == 0 { low } else { low | 0x80 });
+        if length == 0 {
+            return;
+        }
+    }
 }
 
 #[cfg(test)]

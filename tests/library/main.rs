@@ -1,5 +1,6 @@
 //! Tests of the library as an embedding application sees it, on the fake backend.
 
+mod agents;
 mod chats;
 mod completions;
 mod components;
@@ -10,4 +11,5 @@ mod errors;
 #[allow(dead_code, clippy::unwrap_used, reason = "the components' own tests use more of it")]
 mod guests;
 mod models;
+mod server;
 mod support;

@@ -4,7 +4,9 @@ use std::io::{IsTerminal as _, Read as _};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use wasmlx::{CancelToken, ErrorKind, Event, FinishReason, Host, LoadOptions, Model, Prompt, Report, ToolCall};
+use wasmlx::{
+    CancelToken, ChatBuilder, ErrorKind, Event, FinishReason, Host, LoadOptions, Model, Prompt, Report, ToolCall,
+};
 
 use crate::GlobalOptions;
 use crate::failure::{Failure, Result};
@@ -17,6 +19,9 @@ use crate::tools::ToolOptions;
 pub(crate) struct Arguments {
     /// The prompt; left out, it is read from stdin
     prompt: Option<String>,
+    /// More arguments for an agent, whose first is PROMPT; what begins with a dash stands after `--`
+    #[arg(requires = "agent")]
+    arguments: Vec<String>,
     #[command(flatten)]
     model: ModelOptions,
     /// A system prompt; none is added otherwise
@@ -34,6 +39,9 @@ pub(crate) struct Arguments {
     components: ComponentOptions,
     #[command(flatten)]
     tools: ToolOptions,
+    /// Run an agent with the arguments given, in place of answering a prompt
+    #[arg(long, value_name = "COMPONENT", help_heading = ANSWER, conflicts_with_all = ["raw", "prompt_tokens", "system", "chat"])]
+    agent: Option<String>,
     /// Go on with the prompt as it stands: no chat template, markers in it become the tokens they name
     #[arg(long, help_heading = ANSWER, conflicts_with_all = ["system", "template", "chat"])]
     raw: bool,
@@ -51,6 +59,8 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments, global: &GlobalOptions) -> Result {
     let interrupt = Interrupt::listen();
     let prompt = match &arguments.prompt_tokens {
+        // An agent reads no prompt; what it is given are arguments.
+        _ if arguments.agent.is_some() => Prompt::Text(String::new()),
         Some(ids) if ids.is_empty() => return Err(Failure::Usage("--prompt-tokens: no ids".to_owned())),
         Some(ids) => Prompt::Tokens(ids.clone()),
         None => Prompt::Text(prompt_text(arguments.prompt.clone())?),
@@ -58,6 +68,7 @@ pub(crate) async fn run(arguments: Arguments, global: &GlobalOptions) -> Result 
     with_model(&arguments.model, global, &interrupt, async |loaded| {
         let mut printer = Printer::new(global);
         let report = match prompt {
+            _ if arguments.agent.is_some() => run_agent(&arguments, &loaded.model, &interrupt, &mut printer).await,
             Prompt::Text(text) if !arguments.raw => {
                 answer(&arguments, &loaded.model, &text, &interrupt, &mut printer).await
             }
@@ -128,6 +139,47 @@ async fn answer(
     interrupt: &Interrupt,
     printer: &mut Printer,
 ) -> Result<Report> {
+    let chat = builder(arguments, model).await?.build().await?;
+    let mut turn = chat.send(prompt).await?;
+    let canceller = turn.canceller();
+    let _guard = interrupt.guard(move || canceller.cancel());
+    while let Some(event) = turn.next().await {
+        if let Some(report) = printer.event(event?)? {
+            return Ok(report);
+        }
+    }
+    Err(unfinished())
+}
+
+/// An agent, from its beginning to its end.
+async fn run_agent(
+    arguments: &Arguments,
+    model: &Model,
+    interrupt: &Interrupt,
+    printer: &mut Printer,
+) -> Result<Report> {
+    let agent = arguments.agent.as_deref().unwrap_or_default();
+    let words = arguments.prompt.iter().chain(&arguments.arguments);
+    let mut run = builder(arguments, model).await?.run_agent(agent, words).await?;
+    let canceller = run.canceller();
+    let _guard = interrupt.guard(move || canceller.cancel());
+    while let Some(event) = run.next().await {
+        match event {
+            Ok(event) => {
+                if let Some(report) = printer.event(event)? {
+                    return Ok(report);
+                }
+            }
+            // Whoever broke it off knows.
+            Err(error) if error.kind() == ErrorKind::Cancelled => return Err(Failure::Reported),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(unfinished())
+}
+
+/// What a chat and an agent are set up with alike.
+async fn builder(arguments: &Arguments, model: &Model) -> Result<ChatBuilder> {
     let mut builder = model
         .chat()
         .max_tokens(arguments.max_tokens)
@@ -143,17 +195,7 @@ async fn answer(
     if let Some(top) = arguments.logprobs {
         builder = builder.logprobs(top);
     }
-    let builder = arguments.tools.apply(arguments.components.apply(builder)).await?;
-    let chat = builder.build().await?;
-    let mut turn = chat.send(prompt).await?;
-    let canceller = turn.canceller();
-    let _guard = interrupt.guard(move || canceller.cancel());
-    while let Some(event) = turn.next().await {
-        if let Some(report) = printer.event(event?)? {
-            return Ok(report);
-        }
-    }
-    Err(unfinished())
+    arguments.tools.apply(arguments.components.apply(builder)).await
 }
 
 /// The prompt as it stands, gone on with.

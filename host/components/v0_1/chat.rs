@@ -9,7 +9,7 @@ use crate::chat_state::ChatState;
 use crate::guest_log::GuestLog;
 
 #[allow(unreachable_pub, reason = "generated")]
-pub(super) mod bindings {
+pub(crate) mod bindings {
     wasmtime::component::bindgen!({
         path: "../../wit",
         world: "chat-component",

@@ -1,6 +1,8 @@
 //! The interfaces of `wasmlx:runner` 0.1: bindings and what turns their types into the host's own. One file an
 //! interface; nothing of it is seen outside this crate.
 
+#[cfg(feature = "agents")]
+pub(crate) mod agent;
 pub(crate) mod chat;
 mod contexts;
 mod history;

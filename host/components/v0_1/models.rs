@@ -15,7 +15,7 @@ impl Host for ChatState {
             context_length: model.info().context_length,
             vocabulary_size: model.info().vocabulary_size,
         };
-        Ok(self.enter().host.models().iter().map(info).collect())
+        Ok(self.enter().models().iter().map(info).collect())
     }
 
     async fn encode(&mut self, model: String, text: String) -> Result<Result<Vec<u32>, wit::Error>> {

@@ -11,13 +11,29 @@ use crate::{ComponentError, ComponentErrorKind};
 
 impl Host for ChatState {
     async fn render(&mut self, conversation: wit::Conversation) -> Result<Result<Vec<wit::Segment>, wit::Error>> {
-        let mut state = self.enter();
-        let segments = match conversation.try_into() {
-            Ok(conversation) => state.render(conversation).await?,
-            Err(error) => Err(error),
-        };
-        Ok(state.answer(segments.map(all)))
+        render(self, None, conversation).await
     }
+
+    async fn render_for(
+        &mut self,
+        model: String,
+        conversation: wit::Conversation,
+    ) -> Result<Result<Vec<wit::Segment>, wit::Error>> {
+        render(self, Some(model), conversation).await
+    }
+}
+
+async fn render(
+    state: &mut ChatState,
+    model: Option<String>,
+    conversation: wit::Conversation,
+) -> Result<Result<Vec<wit::Segment>, wit::Error>> {
+    let mut state = state.enter();
+    let segments = match conversation.try_into() {
+        Ok(conversation) => state.render(model.as_deref(), conversation).await?,
+        Err(error) => Err(error),
+    };
+    Ok(state.answer(segments.map(all)))
 }
 
 impl TryFrom<wit::Conversation> for Conversation {

@@ -82,6 +82,15 @@ impl Guest {
         self.load("chat", "chat-component")
     }
 
+    /// Its world imports packages besides this one, which `component` knows nothing of.
+    #[cfg(feature = "agents")]
+    pub(crate) fn agent(self) -> Component {
+        let mut resolve = wit_parser::Resolve::default();
+        let (package, _) = resolve.push_dir(root().join("wit")).unwrap();
+        let component = encode(&self.module("agent"), &resolve, package, "agent");
+        runtime().load("agent", &component).unwrap()
+    }
+
     fn load(self, guest: &str, world: &str) -> Component {
         self.load_on(&runtime(), guest, world)
     }
@@ -142,9 +151,13 @@ pub(crate) fn component_of(module: &str, world: &str, version: &str, change: imp
     let (package, module) = (change(&package).replace("@0.1.0", &version), module.replace("@0.1.0", &version));
     let mut resolve = wit_parser::Resolve::default();
     let id = resolve.push_source("runner.wit", &package).unwrap();
-    let world = resolve.select_world(&[id], Some(world)).unwrap();
+    encode(&module, &resolve, id, world)
+}
+
+fn encode(module: &str, resolve: &wit_parser::Resolve, package: wit_parser::PackageId, world: &str) -> Vec<u8> {
+    let world = resolve.select_world(&[package], Some(world)).unwrap();
     let mut module = wat::parse_str(module).unwrap();
-    wit_component::embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
+    wit_component::embed_component_metadata(&mut module, resolve, world, StringEncoding::UTF8).unwrap();
     ComponentEncoder::default().validate(true).module(&module).unwrap().encode().unwrap()
 }
 

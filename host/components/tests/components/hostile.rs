@@ -7,6 +7,8 @@ use wasmlx_components::{
 };
 use wasmlx_engine::SavedState;
 
+#[cfg(feature = "agents")]
+use crate::agents;
 use crate::attacks::of_policy;
 use crate::chats;
 use crate::guests::{Attack, GOOD, Guest};
@@ -99,6 +101,12 @@ fn policies_that_do_not_return() {
         let saved = policy.save().map_err(of_policy)?;
         component.instantiate("{}", saved, &vocabulary()).map(drop)
     });
+}
+
+#[cfg(feature = "agents")]
+#[test]
+fn agents_that_do_not_return() {
+    attack("agents", 0..=1, Guest::agent, agents::run);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[cfg(feature = "agents")]
+mod agents;
 mod attacks;
 mod chats;
 mod guests;

@@ -1,0 +1,58 @@
+//! An agent that runs errands, to show what each grant gives and what its absence looks like from within.
+//!
+//! ```text
+//! fetch URL             http=HOST     follows redirects, each by the grants
+//! read PATH             read=FOLDER
+//! write PATH TEXT       write=FOLDER
+//! note SPACE KEY TEXT   kv=SPACE      also `note SPACE KEY`, `notes SPACE`, `forget SPACE KEY`
+//! env NAME              env=NAME
+//! ask MODEL QUESTION    model=MODEL
+//! ```
+
+mod ask;
+mod fetch;
+mod files;
+mod notes;
+
+mod bindings {
+    #![allow(unsafe_code, missing_docs, unreachable_pub)]
+    use super::Component;
+    wit_bindgen::generate!({ world: "agent", path: "../../../wit", generate_all });
+    export!(Component with_types_in self);
+}
+
+use bindings::wasi::cli::environment::get_environment;
+use bindings::wasmlx::runner::console::print;
+use bindings::wasmlx::runner::types::Error;
+
+struct Component;
+
+impl bindings::Guest for Component {
+    fn run(args: Vec<String>) -> Result<(), Error> {
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        match args[..] {
+            ["fetch", url] => fetch::fetch(url),
+            ["read", path] => files::read(path),
+            ["write", path, text] => files::write(path, text),
+            ["note", space, key, text] => notes::set(space, key, text),
+            ["note", space, key] => notes::get(space, key),
+            ["notes", space] => notes::list(space),
+            ["forget", space, key] => notes::forget(space, key),
+            ["env", name] => env(name),
+            ["ask", model, question] => ask::ask(model, question),
+            _ => Err(Error::InvalidInput(
+                "usage: fetch URL, read PATH, write PATH TEXT, note SPACE KEY [TEXT], notes SPACE, forget SPACE KEY, \
+                 env NAME or ask MODEL QUESTION"
+                    .into(),
+            )),
+        }
+    }
+}
+
+/// A variable that is not granted is not there.
+fn env(name: &str) -> Result<(), Error> {
+    match get_environment().into_iter().find(|(found, _)| found == name) {
+        Some((_, value)) => print(&format!("{value}\n")),
+        None => Err(Error::Denied(format!("there is no variable {name}: --grant 'env={name}'?"))),
+    }
+}
