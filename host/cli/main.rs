@@ -6,6 +6,7 @@ mod guest;
 mod interrupt;
 mod options;
 mod output;
+mod project;
 mod statistics;
 mod tools;
 

@@ -319,6 +319,16 @@ impl Host {
         blocking::spawn("wasmlx-components", plan).await
     }
 
+    /// Loads a component, to see that it can be and which kind it is. One that was never compiled is compiled now.
+    ///
+    /// # Errors
+    /// `NotFound`, `InvalidComponent`.
+    pub async fn check_component(&self, component: impl Into<ComponentRef>) -> Result<ComponentKind> {
+        let (this, component) = (self.clone(), component.into());
+        let check = move || Ok(this.inner.components.load_any(&component)?.kind());
+        blocking::spawn("wasmlx-components", check).await
+    }
+
     /// Runs a component's cases: the files `*.json` of a folder. Needs no model.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ mod bundle;
 mod guests;
 mod setup;
 mod tidy;
+mod toolchains;
 mod workspace;
 
 use std::os::unix::process::CommandExt;
@@ -79,6 +80,7 @@ fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
 
 fn test(workspace: &Workspace, all: bool) -> Result<()> {
     guests(workspace)?;
+    toolchains::install(workspace, all)?;
     // A breach of the rules hides no failing test.
     let tidy = tidy::structure(workspace).inspect_err(|error| workspace::say(format_args!("{error:#}")));
     let mut command = workspace.cargo_command();
@@ -86,6 +88,7 @@ fn test(workspace: &Workspace, all: bool) -> Result<()> {
     // Tests that load models take memory for them, and every processor while they compute: in turn, they fit a small
     // machine.
     command.env("RUST_TEST_THREADS", "1");
+    toolchains::show(workspace, &mut command)?;
     if all {
         command.args(["--", "--include-ignored"]);
     }

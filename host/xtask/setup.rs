@@ -11,12 +11,15 @@ use anyhow::{Context, Result, bail};
 
 use crate::workspace::{self, Workspace, say};
 
+/// A package of PyPI, and its version.
+pub(crate) type Wheel = (&'static str, &'static str);
+
 /// MLX for the CPU. The version is the one that the mlx-sys of this workspace is compiled against; MLX for CUDA of the
 /// same version takes its place at run time.
-const MLX_WHEEL: (&str, &str) = ("mlx-cpu", "0.32.2");
+const MLX_WHEEL: Wheel = ("mlx-cpu", "0.32.2");
 
 /// OpenBLAS as SciPy packages it: newer than distributions have it, and installed without being root.
-const OPENBLAS_WHEEL: (&str, &str) = ("scipy-openblas32", "0.3.34.481.3");
+const OPENBLAS_WHEEL: Wheel = ("scipy-openblas32", "0.3.34.481.3");
 
 /// The target of guests: a component built for it imports nothing that its world does not.
 pub(crate) const WASM_TARGET: &str = "wasm32-unknown-unknown";
@@ -40,7 +43,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         require_program("cmake", "`brew install cmake`")?;
     } else {
         compiler()?;
-        wheels(workspace)?;
+        wheels(workspace, &workspace.wheels(), &[MLX_WHEEL, OPENBLAS_WHEEL])?;
     }
     if guest_toolchain(workspace)?.is_none() {
         install_guest_toolchain(workspace)?;
@@ -65,18 +68,21 @@ fn compiler() -> Result<()> {
     debian_packages(&["g++"]).context("a C++ compiler is missing")
 }
 
-/// Unpacks the wheels of MLX and OpenBLAS, without installing them into anyone's Python.
-fn wheels(workspace: &Workspace) -> Result<()> {
-    let folder = workspace.wheels();
-    let wanted = [MLX_WHEEL, OPENBLAS_WHEEL];
-    if wanted.iter().all(|(name, version)| unpacked(&folder, name, version)) {
+/// That npm is there, which comes with Node.js.
+pub(crate) fn require_npm() -> Result<()> {
+    if found("npm") { Ok(()) } else { debian_packages(&["npm"]).context("npm is missing") }
+}
+
+/// Unpacks wheels into a folder that holds nothing else, without installing them into anyone's Python.
+pub(crate) fn wheels(workspace: &Workspace, folder: &Path, wanted: &[Wheel]) -> Result<()> {
+    if wanted.iter().all(|(name, version)| unpacked(folder, name, version)) {
         return Ok(());
     }
-    let specifications = wanted.map(|(name, version)| format!("{name}=={version}"));
+    let specifications: Vec<String> = wanted.iter().map(|(name, version)| format!("{name}=={version}")).collect();
     say(format_args!("fetching {} into {}", specifications.join(" and "), folder.display()));
     require_python()?;
     // Unpacked beside and renamed, so that an interrupted run leaves nothing that looks whole.
-    let partial = workspace.target.join("mlx.partial");
+    let partial = workspace.target.join("wheels.partial");
     remove_folder(&partial)?;
     let downloads = partial.join("downloads");
     fs::create_dir_all(&downloads).with_context(|| format!("cannot make {}", downloads.display()))?;
@@ -93,8 +99,10 @@ fn wheels(workspace: &Workspace) -> Result<()> {
         workspace::output(Command::new("python3").args(["-m", "zipfile", "-e"]).arg(&wheel).arg(&partial))?;
     }
     remove_folder(&downloads)?;
-    remove_folder(&folder)?;
-    fs::rename(&partial, &folder).with_context(|| format!("cannot move {} into place", folder.display()))
+    remove_folder(folder)?;
+    let parent = folder.parent().unwrap_or(folder);
+    fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+    fs::rename(&partial, folder).with_context(|| format!("cannot move {} into place", folder.display()))
 }
 
 /// A wheel's own record of its version, under the normalised name (PEP 427).

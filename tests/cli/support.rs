@@ -60,7 +60,12 @@ impl Ran {
 
 /// Runs the program to its end.
 pub(crate) fn run(arguments: &[&str]) -> Ran {
-    Ran::of(wasmlx(arguments).output().expect("the program starts"))
+    ran(&mut wasmlx(arguments))
+}
+
+/// Runs a command to its end.
+pub(crate) fn ran(command: &mut Command) -> Ran {
+    Ran::of(command.output().expect("the program starts"))
 }
 
 /// Runs the program with a text on stdin.

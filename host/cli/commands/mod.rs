@@ -3,6 +3,7 @@
 mod bench;
 mod chat;
 mod completion;
+mod component;
 mod debug_report;
 mod doctor;
 mod run;
@@ -25,6 +26,9 @@ pub(crate) enum Command {
     /// Render conversations with a prompt template
     #[command(subcommand)]
     Template(template::Template),
+    /// Begin, build, look into and install components
+    #[command(subcommand)]
+    Component(component::Component),
     /// Run a component's own cases; needs no model
     Test(test::Arguments),
     /// Say whether this machine is fit, and what to do where it is not
@@ -43,6 +47,7 @@ impl Command {
             Self::Chat(arguments) => chat::run(arguments, global).await,
             Self::Bench(arguments) => bench::run(arguments, global).await,
             Self::Template(template) => template.run(global),
+            Self::Component(component) => component.run(global).await,
             Self::Test(arguments) => test::run(&arguments, global).await,
             Self::Doctor => doctor::run(global).await,
             Self::DebugReport => debug_report::run(global).await,
