@@ -11,6 +11,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime};
 
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
@@ -21,7 +22,16 @@ use crate::{ComponentError, ComponentErrorKind};
 /// Bytes of the code at the beginning of a file, and of the key.
 const CODE_LENGTH: usize = 32;
 
-/// A folder of compiled components.
+/// The most bytes of all files of a cache together.
+const MOST_BYTES: u64 = 1 << 30;
+
+/// How long a file may lie unused.
+const LONGEST_UNUSED: Duration = Duration::from_secs(60 * 24 * 3600);
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A folder of compiled components. What lies unused for two months goes, and what is over 1 GiB.
 pub(crate) struct Cache {
     folder: PathBuf,
     key: OnceLock<[u8; CODE_LENGTH]>,
@@ -50,12 +60,10 @@ impl Cache {
         };
         let (code, artefact) = file.split_at_checked(CODE_LENGTH).ok_or_else(|| invalid(&"it is too short"))?;
         self.code(&path, artefact)?.verify_slice(code).map_err(|_| invalid(&"its content was changed"))?;
-        #[allow(unsafe_code, reason = "wasmtime trusts what it deserialises")]
-        // SAFETY: the bytes are what `Component::serialize` gave to this user's host, for an engine that is compatible
-        // with this one: the code over them and over the file's name holds, under a key that nobody else can read.
-        // They lie in memory of our own, so nobody can change them between the check and the use.
-        let component = unsafe { Component::deserialize(engine, artefact) };
-        component.map(Some).map_err(|error| invalid(&error))
+        // The code over the bytes and over the file's name holds, under a key that nobody else can read.
+        let component = deserialize(engine, artefact).map_err(|error| invalid(&error))?;
+        used(&path);
+        Ok(Some(component))
     }
 
     /// Keeps a compiled component. A reader sees the whole file or none.
@@ -66,7 +74,9 @@ impl Cache {
         })?;
         let code = self.code(&path, &artefact)?.finalize().into_bytes();
         let rename = |unfinished: &Path| fs::rename(unfinished, &path);
-        write_whole(&path, &[&code, &artefact], rename).map_err(|error| io_error("write", &path, &error))
+        write_whole(&path, &[&code, &artefact], rename).map_err(|error| io_error("write", &path, &error))?;
+        prune(&self.folder, &path, MOST_BYTES, SystemTime::now())
+            .map_err(|error| io_error("clear up", &self.folder, &error))
     }
 
     /// Where a component lies as compiled for this engine.
@@ -93,6 +103,66 @@ impl Cache {
         code.update(artefact);
         Ok(code)
     }
+}
+
+/// A component of what it was compiled to: bytes in memory of our own that came from a cache's file whose code was
+/// checked, or by a pipe from a process that this one started to compile, with a digest that was checked.
+pub(crate) fn deserialize(engine: &wasmtime::Engine, artefact: &[u8]) -> wasmtime::Result<Component> {
+    #[allow(unsafe_code, reason = "wasmtime trusts what it deserialises")]
+    // SAFETY: by the rule above the bytes are what wasmtime serialised for this user's host; that it was for an engine
+    // compatible with this one wasmtime checks. Nobody can change them between the check and the use.
+    unsafe {
+        Component::deserialize(engine, artefact)
+    }
+}
+
+/// Notes that a file was used, once a day at most. Where it cannot be noted, the file goes sooner.
+fn used(path: &Path) {
+    let now = SystemTime::now();
+    let is_noted = fs::metadata(path).and_then(|metadata| metadata.modified()).is_ok_and(|used| age(now, used) < DAY);
+    if !is_noted {
+        let _ = File::options().append(true).open(path).and_then(|file| file.set_modified(now));
+    }
+}
+
+fn age(now: SystemTime, then: SystemTime) -> Duration {
+    now.duration_since(then).unwrap_or_default()
+}
+
+/// Removes from a folder what nobody has used for long, as files of other versions of the host are, what a process left
+/// unfinished, and the files used longest ago where all together are more than `most` bytes. `kept` stays.
+fn prune(folder: &Path, kept: &Path, most: u64, now: SystemTime) -> io::Result<()> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let (entry, is) = (entry?, |path: &Path, wanted: &str| path.extension().is_some_and(|it| it == wanted));
+        let path = entry.path();
+        // One that goes meanwhile is gone.
+        let Ok(metadata) = entry.metadata() else { continue };
+        let Ok(used) = metadata.modified() else { continue };
+        let unused = age(now, used);
+        if is(&path, "new") && unused > HOUR || is(&path, "cwasm") && unused > LONGEST_UNUSED {
+            remove(&path);
+        } else if is(&path, "cwasm") {
+            files.push((used, metadata.len(), path));
+        }
+    }
+    files.sort();
+    let mut bytes: u64 = files.iter().map(|(_, length, _)| length).sum();
+    for (_, length, path) in files {
+        if bytes <= most {
+            break;
+        }
+        if path != kept {
+            remove(&path);
+            bytes -= length;
+        }
+    }
+    Ok(())
+}
+
+fn remove(path: &Path) {
+    // Another process may have done it; what cannot be removed is tried again after the next compilation.
+    let _ = fs::remove_file(path);
 }
 
 /// SHA-256 of some bytes, in hexadecimal.
@@ -239,6 +309,30 @@ mod tests {
         // With other settings the same component is another artefact.
         let other = wasmtime::Engine::new(wasmtime::Config::new().epoch_interruption(true)).unwrap();
         assert!(cache.load(&other, "d").unwrap().is_none());
+    }
+
+    #[test]
+    fn what_is_unused_or_too_much_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = SystemTime::now();
+        let file = |name: &str, days: u32| {
+            let path = folder.path().join(name);
+            fs::write(&path, [0; 100]).unwrap();
+            File::options().append(true).open(&path).unwrap().set_modified(now - days * DAY).unwrap();
+            path
+        };
+        let (key, fresh) = (file("key", 900), file("fresh.cwasm", 0));
+        let (week, month) = (file("week.cwasm", 7), file("month.cwasm", 30));
+        let (old, torn) = (file("old.cwasm", 61), file("torn.1-1.new", 1));
+        prune(folder.path(), &month, 1 << 20, now).unwrap();
+        assert!(!old.exists() && !torn.exists());
+        assert!([&key, &fresh, &week, &month].iter().all(|path| path.exists()));
+        // What was just written stays, whatever else must go; a use makes a file younger.
+        used(&week);
+        prune(folder.path(), &month, 200, now).unwrap();
+        let left: Vec<bool> = [&key, &fresh, &week, &month].iter().map(|path| path.exists()).collect();
+        assert_eq!((left[0], left[3]), (true, true));
+        assert_eq!(left.iter().filter(|exists| **exists).count(), 3, "{left:?}");
     }
 
     #[test]

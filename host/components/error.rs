@@ -66,6 +66,8 @@ pub enum ComponentErrorKind {
     ComponentFailed,
     /// It failed for a reason of its own, which the sentence tells.
     Other,
+    /// What compiles components broke down over this one.
+    CompilerFailed,
     /// A compiled artefact in the cache is not one that this host wrote.
     InvalidCache,
     /// A file could not be read or written.

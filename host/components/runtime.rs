@@ -10,6 +10,7 @@ use wasmtime::component::Component as Code;
 use wasmtime::{InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::cache::{self, Cache};
+use crate::compiler::{self, CompilerCommand};
 use crate::guest_log::{Entry, LogWriter};
 use crate::limits::{
     COMPONENT_BYTES, MEMORIES_PER_COMPONENT, MemoryMeter, PARTS_PER_COMPONENT, Places, TABLE_ELEMENTS,
@@ -26,6 +27,8 @@ pub struct RuntimeOptions {
     pub cache_dir: Option<PathBuf>,
     /// What components may use.
     pub limits: Limits,
+    /// What compiles components out of the way of what runs; none is a thread of this process.
+    pub compiler: Option<CompilerCommand>,
 }
 
 /// Loads components and gives them what they run on. Clones are the same runtime.
@@ -38,6 +41,7 @@ pub struct Runtime(Arc<Parts>);
 struct Parts {
     limits: Limits,
     cache: Option<Cache>,
+    compiler: Option<CompilerCommand>,
     ticker: Ticker,
     log_writer: LogWriter,
     synchronous_places: Places,
@@ -61,6 +65,7 @@ impl Runtime {
             asynchronous_places: Places::new(options.limits.instances),
             limits: options.limits,
             cache: options.cache_dir.map(Cache::new),
+            compiler: options.compiler,
             ticker,
             log_writer: LogWriter::default(),
             synchronous: OnceLock::new(),
@@ -78,28 +83,53 @@ impl Runtime {
     /// [`InvalidManifest`](ComponentErrorKind::InvalidManifest) for what cannot run here,
     /// [`Unavailable`](ComponentErrorKind::Unavailable) where nothing can.
     pub fn load(&self, name: &str, bytes: &[u8]) -> Result<Component, ComponentError> {
+        self.load_by(name, bytes, |engine, digest| self.compile(name, engine, digest, bytes))
+    }
+
+    /// The same out of the way of what runs: what must be compiled is compiled with the lowest priority and on one
+    /// processor, by the command that the runtime was given, else on a thread of its own.
+    ///
+    /// # Errors
+    /// As [`Runtime::load`]; [`CompilerFailed`](ComponentErrorKind::CompilerFailed).
+    pub fn load_aside(&self, name: &str, bytes: &[u8]) -> Result<Component, ComponentError> {
+        self.load_by(name, bytes, |engine, digest| {
+            let artefact = compiler::compile_aside(self.0.compiler.as_ref(), name, bytes)?;
+            let code = cache::deserialize(engine, &artefact).map_err(|error| {
+                let message = format!("what it was compiled to does not fit this host: {error:#}");
+                ComponentError::new(ComponentErrorKind::CompilerFailed, name, message)
+            })?;
+            self.keep(digest, &code);
+            Ok(code)
+        })
+    }
+
+    fn load_by(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        compile: impl FnOnce(&wasmtime::Engine, &str) -> Result<Code, ComponentError>,
+    ) -> Result<Component, ComponentError> {
         let world = World::read(name, bytes)?;
         let manifest = Manifest::of(name, world.kind, bytes)?;
         let engine = self.engine(world.kind)?;
         let digest = cache::digest(bytes);
         let code = match self.cached(engine, &digest) {
             Some(code) => code,
-            None => self.compile(name, engine, &digest, bytes)?,
+            None => compile(engine, &digest)?,
         };
         Component::new(self.clone(), name, world, manifest, digest, bytes.len(), &code)
     }
 
     /// Makes a component of a `.wasm` file, named by the file's stem; see [`Runtime::load`].
     pub fn load_file(&self, path: &Path) -> Result<Component, ComponentError> {
-        let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy();
-        let bytes = read_component(path).map_err(|error| {
-            let kind = match error.kind() {
-                std::io::ErrorKind::NotFound => ComponentErrorKind::NotFound,
-                _ => ComponentErrorKind::Io,
-            };
-            ComponentError::new(kind, "", format!("cannot read the component {}: {error}", path.display()))
-        })?;
+        let (name, bytes) = read_file(path)?;
         self.load(&name, &bytes)
+    }
+
+    /// Makes a component of a `.wasm` file out of the way of what runs; see [`Runtime::load_aside`].
+    pub fn load_file_aside(&self, path: &Path) -> Result<Component, ComponentError> {
+        let (name, bytes) = read_file(path)?;
+        self.load_aside(&name, &bytes)
     }
 
     /// One of the components that come with the host; see [`Runtime::load`].
@@ -172,12 +202,17 @@ impl Runtime {
             let message = format!("it is no valid component: {error:#}");
             ComponentError::new(ComponentErrorKind::NotAComponent, name, message)
         })?;
+        self.keep(digest, &code);
+        Ok(code)
+    }
+
+    /// Keeps what was compiled for the next start.
+    fn keep(&self, digest: &str, code: &Code) {
         if let Some(cache) = &self.0.cache
-            && let Err(error) = cache.save(digest, &code)
+            && let Err(error) = cache.save(digest, code)
         {
             tracing::warn!("{error}; the component will be compiled again at the next start");
         }
-        Ok(code)
     }
 }
 
@@ -190,6 +225,29 @@ fn read_component(path: &Path) -> std::io::Result<Vec<u8>> {
         return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, message));
     }
     Ok(bytes)
+}
+
+/// The name and the bytes of a component's file.
+fn read_file(path: &Path) -> Result<(String, Vec<u8>), ComponentError> {
+    let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy();
+    let bytes = read_component(path).map_err(|error| {
+        let kind = match error.kind() {
+            std::io::ErrorKind::NotFound => ComponentErrorKind::NotFound,
+            _ => ComponentErrorKind::Io,
+        };
+        ComponentError::new(kind, "", format!("cannot read the component {}: {error}", path.display()))
+    })?;
+    Ok((name.into_owned(), bytes))
+}
+
+/// The settings that compiled code depends on.
+pub(crate) fn base_config() -> wasmtime::Config {
+    let mut config = wasmtime::Config::new();
+    config.epoch_interruption(true);
+    // Without it a call costs a half to a third. It is needed for WIT's own `async`, which no world here has; calling
+    // asynchronously from the host works without.
+    config.concurrency_support(false);
+    config
 }
 
 /// A `wasmtime::Engine` with the settings that both share.
@@ -213,11 +271,7 @@ fn new_engine(limits: &Limits) -> Result<wasmtime::Engine, ComponentError> {
         .table_elements(TABLE_ELEMENTS)
         .max_memory_size(limits.largest_memory())
         .linear_memory_keep_resident(0);
-    let mut config = wasmtime::Config::new();
-    config.epoch_interruption(true);
-    // Without it a call costs a half to a third. It is needed for WIT's own `async`, which no world here has; calling
-    // asynchronously from the host works without.
-    config.concurrency_support(false);
+    let mut config = base_config();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     wasmtime::Engine::new(&config)
         .or_else(|error| {

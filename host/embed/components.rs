@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use wasmlx_components::{BUILTIN_NAMES, Component, ComponentKind, Runtime, RuntimeOptions};
+use wasmlx_components::{BUILTIN_NAMES, CompilerCommand, Component, ComponentKind, Runtime, RuntimeOptions, builtin};
 
 use super::error::{Error, ErrorKind, Result};
 
@@ -53,13 +53,14 @@ pub(crate) struct Components {
 
 struct Shared {
     cache: PathBuf,
+    compiler: Option<CompilerCommand>,
     runtime: OnceLock<Result<Runtime>>,
 }
 
 impl Components {
-    /// Compiled code is kept in `cache`.
-    pub(crate) fn new(cache: PathBuf) -> Self {
-        Self { shared: Arc::new(Shared { cache, runtime: OnceLock::new() }) }
+    /// Compiled code is kept in `cache`; what compiles out of the way is `compiler`, or a thread.
+    pub(crate) fn new(cache: PathBuf, compiler: Option<CompilerCommand>) -> Self {
+        Self { shared: Arc::new(Shared { cache, compiler, runtime: OnceLock::new() }) }
     }
 
     /// Loads a component for a slot. Blocks: one that was never compiled takes a second or two a megabyte.
@@ -67,19 +68,7 @@ impl Components {
     /// # Errors
     /// [`ErrorKind::NotFound`], [`ErrorKind::InvalidComponent`].
     pub(crate) fn load(&self, component: &ComponentRef, kind: ComponentKind) -> Result<Component> {
-        let loaded = self.load_any(component)?;
-        if loaded.kind() == kind {
-            return Ok(loaded);
-        }
-        Err(Error::new(
-            ErrorKind::InvalidComponent,
-            format_args!(
-                "{} is {}; {} is needed here",
-                loaded.name(),
-                loaded.kind().with_article(),
-                kind.with_article()
-            ),
-        ))
+        of_kind(self.load_any(component)?, kind)
     }
 
     /// Loads a component of whatever kind it is. Blocks as [`Components::load`] does.
@@ -96,7 +85,16 @@ impl Components {
 
     /// The same out of the way of what runs: a component that must be compiled leaves the processors to others.
     pub(crate) fn load_aside(&self, component: &ComponentRef, kind: ComponentKind) -> Result<Component> {
-        self.load(component, kind)
+        let runtime = self.runtime()?;
+        let loaded = match component {
+            ComponentRef::BuiltIn(name) => match builtin(name) {
+                Some(bytes) => runtime.load_aside(name, bytes)?,
+                None => runtime.builtin(name)?,
+            },
+            ComponentRef::Path(path) => runtime.load_file_aside(&wasm_file(path)?)?,
+            ComponentRef::Bytes { name, bytes } => runtime.load_aside(name, bytes)?,
+        };
+        of_kind(loaded, kind)
     }
 
     /// The names of the components that come with the host, every one of them loaded to see that it can be.
@@ -109,11 +107,26 @@ impl Components {
 
     fn runtime(&self) -> Result<&Runtime> {
         let made = self.shared.runtime.get_or_init(|| {
-            let options = RuntimeOptions { cache_dir: Some(self.shared.cache.clone()), ..RuntimeOptions::default() };
+            let options = RuntimeOptions {
+                cache_dir: Some(self.shared.cache.clone()),
+                compiler: self.shared.compiler.clone(),
+                ..RuntimeOptions::default()
+            };
             Ok(Runtime::new(options)?)
         });
         made.as_ref().map_err(Clone::clone)
     }
+}
+
+/// A component that is to be of a kind.
+fn of_kind(loaded: Component, kind: ComponentKind) -> Result<Component> {
+    if loaded.kind() == kind {
+        return Ok(loaded);
+    }
+    Err(Error::new(
+        ErrorKind::InvalidComponent,
+        format_args!("{} is {}; {} is needed here", loaded.name(), loaded.kind().with_article(), kind.with_article()),
+    ))
 }
 
 /// Where a component's own cases lie: in `cases` beside its file. None where it has no such folder.

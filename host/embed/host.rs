@@ -1,5 +1,6 @@
 //! The host: where everything starts.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -8,7 +9,7 @@ use std::thread;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 use wasmlx_backend::{Backend, BackendError, Dtype, LoadProgress, Memory};
-use wasmlx_components::{ComponentKind, PolicyComponent, Vocabulary};
+use wasmlx_components::{CompilerCommand, ComponentKind, PolicyComponent, Vocabulary};
 use wasmlx_engine::{CancelToken, Chain, Engine, LoadRequest};
 use wasmlx_store::Store;
 
@@ -68,6 +69,7 @@ pub struct HostBuilder {
     home: Option<PathBuf>,
     device: Device,
     backend: Option<MakeBackend>,
+    compiler: Option<CompilerCommand>,
 }
 
 impl HostBuilder {
@@ -96,6 +98,21 @@ impl HostBuilder {
         self
     }
 
+    /// The command that compiles components which are swapped in, so that it takes nothing from what runs: a program
+    /// that calls [`compile_component`](crate::compile_component) with its standard input and output, such as this one
+    /// with an argument that it knows. It is started with the lowest priority. Without one a thread of this process
+    /// compiles.
+    #[must_use]
+    pub fn compiler<A: Into<OsString>>(
+        mut self,
+        program: impl Into<PathBuf>,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Self {
+        let arguments = arguments.into_iter().map(Into::into).collect();
+        self.compiler = Some(CompilerCommand { program: program.into(), arguments });
+        self
+    }
+
     /// The host. Nothing is started and no file is touched.
     ///
     /// # Errors
@@ -106,7 +123,7 @@ impl HostBuilder {
             None => wasmlx_store::home()?,
         };
         let store = Store::open(home);
-        let components = Components::new(store.compiled_components());
+        let components = Components::new(store.compiled_components(), self.compiler);
         let backend = self.backend.unwrap_or_else(|| mlx(self.device));
         Ok(Host {
             inner: Arc::new(Inner {

@@ -51,7 +51,7 @@ pub use sampler::{DEFAULT_POLICY, Sampler};
 pub use saved_chat::SavedChat;
 pub use slot_events::{SlotEvent, SlotEvents};
 pub use slots::Slot;
-pub use swap::{DEFAULT_TRIAL_TURNS, SwapOptions, SwapReport};
+pub use swap::{DEFAULT_TRIAL_TURNS, SwapOptions, SwapReport, compile_component};
 pub use template::Template;
 pub use tool::{Tool, ToolResult};
 pub use turn::Turn;

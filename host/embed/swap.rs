@@ -1,6 +1,7 @@
 //! Putting a component into a slot of a running host.
 
 use std::fmt::Write as _;
+use std::io::{Read, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -53,6 +54,16 @@ impl SwapOptions {
     pub(crate) fn is_forced(&self) -> bool {
         self.force
     }
+}
+
+/// What the command of [`HostBuilder::compiler`](crate::HostBuilder::compiler) does: reads a component from `input` and
+/// writes what it compiles to. Lowers the priority of its process.
+///
+/// # Errors
+/// [`ErrorKind::Io`]. That it is no valid component is part of what is written.
+pub fn compile_component(input: impl Read, output: impl Write) -> Result<()> {
+    wasmlx_components::compile(input, output)
+        .map_err(|error| Error::new(ErrorKind::Io, format_args!("the component cannot be read or answered: {error}")))
 }
 
 /// What a swap came to.

@@ -13,3 +13,4 @@ mod guests;
 mod models;
 mod server;
 mod support;
+mod swaps;

@@ -8,10 +8,10 @@ use std::io::{self, IsTerminal as _};
 use std::path::Path;
 
 use serde_json::Value;
-use wasmlx::{Chat, ErrorKind, Model, Sampler, SavedChat, Turn};
+use wasmlx::{Chat, ErrorKind, Model, Sampler, SavedChat, Slot, SlotEvent, SlotEvents, SwapOptions, Turn};
 
 use self::input::{Input, Lines};
-use self::slash::{COMMANDS, Line, Slot};
+use self::slash::{COMMANDS, Line};
 use super::run::{self, Loaded, Printer};
 use crate::GlobalOptions;
 use crate::failure::{Failure, Result};
@@ -64,7 +64,7 @@ pub(crate) async fn run(arguments: Arguments, global: &GlobalOptions) -> Result 
             true => Lines::edited(loaded.host.home().join("chat-history.txt"))?,
             false => Lines::Plain { prompted: typed && !global.quiet },
         };
-        let all_well = Session { chat, screen }.talk(lines).await?;
+        let all_well = Session { chat, slots: loaded.host.slot_events(), screen }.talk(lines).await?;
         // Who types has seen what failed; a script has only the exit code.
         if all_well || typed { Ok(()) } else { Err(Failure::Reported) }
     })
@@ -95,6 +95,8 @@ async fn build(arguments: &Arguments, model: &Model) -> Result<Chat> {
 /// A chat under way.
 struct Session<'a> {
     chat: Chat,
+    /// What happens to slots by itself.
+    slots: SlotEvents,
     screen: Screen<'a>,
 }
 
@@ -117,6 +119,7 @@ impl Session<'_> {
                 Err(failure) => Err(failure),
             };
             all_well &= outcome.is_ok();
+            self.tell_slots();
             match outcome {
                 Ok(()) => {}
                 // The reader of the output is gone, so there is nobody to talk to.
@@ -146,10 +149,9 @@ impl Session<'_> {
                 Ok(())
             }
             Line::System(text) => Ok(self.chat.set_system(text).await?),
-            Line::Swap(Slot::Template, component) => Ok(self.chat.swap_template(component).await?),
-            Line::Swap(Slot::Sampler, component) => self.swap_sampler(component.into()).await,
-            Line::Swap(Slot::Chat, component) => Ok(self.chat.swap_chat(component).await?),
-            Line::DefaultSampler => self.swap_sampler(Sampler::Default).await,
+            Line::Swap(slot, component) => self.swap(slot, &component, SwapOptions::new()).await,
+            Line::ForceSwap(slot, component) => self.swap(slot, &component, SwapOptions::new().force(true)).await,
+            Line::DefaultSampler => self.default_sampler().await,
             Line::Set(None) => {
                 output::note(format_args!("{:#}", self.chat.settings()));
                 Ok(())
@@ -162,13 +164,37 @@ impl Session<'_> {
         }
     }
 
-    async fn swap_sampler(&mut self, sampler: Sampler) -> Result {
-        let dropped = self.chat.swap_sampler(sampler).await?;
-        if !dropped.is_empty() {
-            let dropped = Value::Object(dropped);
-            output::note(format_args!("note: it does not take what was set, which is dropped: {dropped}"));
-        }
+    async fn swap(&mut self, slot: Slot, component: &str, options: SwapOptions) -> Result {
+        let before = self.chat.settings();
+        self.chat.swap_with(slot, component, options).await?;
+        self.tell_dropped(&before);
         Ok(())
+    }
+
+    async fn default_sampler(&mut self) -> Result {
+        let before = self.chat.settings();
+        self.chat.swap_sampler(Sampler::Default).await?;
+        self.tell_dropped(&before);
+        Ok(())
+    }
+
+    /// Says which parameters a swap has dropped since these settings.
+    fn tell_dropped(&self, before: &Value) {
+        let params = &before["sampler_params"];
+        if *params != self.chat.settings()["sampler_params"] {
+            output::note(format_args!("note: it does not take what was set, which is dropped: {params}"));
+        }
+    }
+
+    /// Says which slots went back by themselves.
+    fn tell_slots(&mut self) {
+        while let Some(event) = self.slots.try_next() {
+            if let SlotEvent::TurnedBack { slot, from, to, .. } = event {
+                output::note(format_args!(
+                    "note: {from} broke down in its first turns; the {slot} slot has {to} again"
+                ));
+            }
+        }
     }
 
     async fn set(&mut self, name: &str, value: Value) -> Result {

@@ -37,6 +37,9 @@ pub(crate) enum Command {
     DebugReport,
     /// Print a completion script for a shell
     Completion(completion::Arguments),
+    /// Compile the component on stdin for a host that runs: what `run` and `chat` start for a swap
+    #[command(hide = true)]
+    CompileComponent,
 }
 
 impl Command {
@@ -52,6 +55,7 @@ impl Command {
             Self::Doctor => doctor::run(global).await,
             Self::DebugReport => debug_report::run(global).await,
             Self::Completion(arguments) => completion::run(&arguments),
+            Self::CompileComponent => Ok(wasmlx::compile_component(std::io::stdin().lock(), std::io::stdout().lock())?),
         }
     }
 }

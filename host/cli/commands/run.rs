@@ -106,7 +106,11 @@ pub(crate) async fn with_model(
     interrupt: &Interrupt,
     work: impl AsyncFnOnce(&Loaded) -> Result,
 ) -> Result {
-    let host = Host::builder().device(options.device.into()).build()?;
+    let mut host = Host::builder().device(options.device.into());
+    if let Ok(program) = std::env::current_exe() {
+        host = host.compiler(program, ["compile-component"]);
+    }
+    let host = host.build()?;
     let started = Instant::now();
     let result = match load(&host, options, global, interrupt).await {
         Ok(model) => work(&Loaded { host: host.clone(), model, load_time: started.elapsed() }).await,

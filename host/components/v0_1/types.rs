@@ -219,7 +219,8 @@ impl From<ComponentError> for wit::Error {
             | ComponentErrorKind::Trapped
             | ComponentErrorKind::PolicyFailed
             | ComponentErrorKind::ComponentFailed => Self::ComponentFailed(message),
-            ComponentErrorKind::InvalidCache
+            ComponentErrorKind::CompilerFailed
+            | ComponentErrorKind::InvalidCache
             | ComponentErrorKind::Io
             | ComponentErrorKind::Unavailable
             | ComponentErrorKind::Other => Self::Other(message),

@@ -1,6 +1,7 @@
 //! The commands of `wasmlx chat`: what a line that begins with `/` means.
 
 use serde_json::Value;
+use wasmlx::Slot;
 
 /// A command's name, its arguments in words, and what it does.
 pub(crate) struct Help {
@@ -15,7 +16,11 @@ pub(crate) const COMMANDS: [Help; 11] = [
     help("/system", "[TEXT]", "set the system prompt; without TEXT, remove it"),
     help("/template", "COMPONENT", "write prompts with another template"),
     help("/sampler", "[COMPONENT]", "choose tokens with another policy; without COMPONENT, with the usual one"),
-    help("/swap", "SLOT COMPONENT", "put a component into a slot: template, sampler or chat"),
+    help(
+        "/swap",
+        "SLOT COMPONENT [--force]",
+        "put a component into a slot: template, sampler or chat; --force: whatever its cases say",
+    ),
     help(
         "/set",
         "[NAME VALUE]",
@@ -32,14 +37,6 @@ const fn help(name: &'static str, arguments: &'static str, does: &'static str) -
     Help { name, arguments, does }
 }
 
-/// The slots that a component can be put into.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Slot {
-    Template,
-    Sampler,
-    Chat,
-}
-
 /// A line of the user's.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Line {
@@ -48,6 +45,8 @@ pub(crate) enum Line {
     Help,
     System(Option<String>),
     Swap(Slot, String),
+    /// The same though the component's own cases may fail.
+    ForceSwap(Slot, String),
     DefaultSampler,
     /// All settings are shown where there is none.
     Set(Option<(String, Value)>),
@@ -91,13 +90,12 @@ impl Line {
 
 fn swap(rest: &str) -> Result<Line, String> {
     let (slot, component) = rest.split_once(char::is_whitespace).ok_or_else(|| usage("/swap"))?;
-    let slot = match slot {
-        "template" => Slot::Template,
-        "sampler" => Slot::Sampler,
-        "chat" => Slot::Chat,
-        _ => return Err(usage("/swap")),
-    };
-    Ok(Line::Swap(slot, component.trim().to_owned()))
+    let slot = slot.parse().map_err(|_| usage("/swap"))?;
+    let component = component.trim();
+    Ok(match component.strip_suffix(" --force") {
+        Some(component) => Line::ForceSwap(slot, component.trim_end().to_owned()),
+        None => Line::Swap(slot, component.to_owned()),
+    })
 }
 
 /// A value is JSON, or else a text: `/set temperature 0.5`, `/set options.reasoning_effort high`.
@@ -134,6 +132,7 @@ mod tests {
             ("/sampler classic", Line::Swap(Slot::Sampler, text("classic"))),
             ("/sampler", Line::DefaultSampler),
             ("/swap chat ./my chat.wasm", Line::Swap(Slot::Chat, text("./my chat.wasm"))),
+            ("/swap chat x.wasm --force", Line::ForceSwap(Slot::Chat, text("x.wasm"))),
             ("/set temperature 0", Line::Set(Some((text("temperature"), json!(0))))),
             ("/set options.effort high", Line::Set(Some((text("options.effort"), json!("high"))))),
             ("/set", Line::Set(None)),
