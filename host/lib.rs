@@ -37,8 +37,9 @@
 //! - [`ChatBuilder::run_agent`] runs an agent in place of a conversation: a program with models at hand, and what of
 //!   the world outside a [`Grant`] each gives it.
 //! - [`Tool`] is a function that the model may call: run by the chat, or handed back to the application.
-//! - [`ComponentRef`] names a component: built in, a file, or bytes. [`Chat::swap_template`], [`Chat::swap_sampler`]
-//!   and [`Chat::swap_chat`] change one between turns; what the model has read stays read as far as it still holds.
+//! - [`ComponentRef`] names a component: built in, a file, or bytes. [`Host::swap`] puts one into a [`Slot`] of all chats
+//!   while they run, [`Chat::swap_with`] into that of one; what the model has read stays read as far as it still holds.
+//!   [`Host::slot_events`] tells what happens to slots by itself.
 //! - [`Error`] has an [`ErrorKind`] to act on, a sentence for a person, and often a hint.
 //!
 //! # Runtimes and threads

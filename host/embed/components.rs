@@ -89,7 +89,7 @@ impl Components {
         let loaded = match component {
             ComponentRef::BuiltIn(name) => match builtin(name) {
                 Some(bytes) => runtime.load_aside(name, bytes)?,
-                None => runtime.builtin(name)?,
+                None => self.load_any(component)?,
             },
             ComponentRef::Path(path) => runtime.load_file_aside(&wasm_file(path)?)?,
             ComponentRef::Bytes { name, bytes } => runtime.load_aside(name, bytes)?,

@@ -2,7 +2,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
+use proptest::prelude::*;
 use serde_json::json;
 use wasmlx::backend::fake::{FakeScript, Gate};
 use wasmlx::{Chat, ComponentRef, ErrorKind, Event, Model, Slot, SlotEvent, SwapOptions};
@@ -159,4 +163,173 @@ async fn its_own_cases_are_run_first() {
     write(case(json!([{"temperature": 0}])));
     let report = host.swap(Slot::Sampler, folder.path()).await.unwrap();
     assert_eq!(report.cases.map(|cases| (cases.passed(), cases.failed())), Some((1, 0)));
+}
+
+/// Where it is set, the soak is as long as it gets.
+const ALL_TESTS_VARIABLE: &str = "WASMLX_TEST_ALL";
+
+/// Chats that talk all the time.
+const TALKING: usize = 8;
+
+/// Resident memory of this process in bytes, where the system tells.
+fn resident() -> Option<usize> {
+    let statm = fs::read_to_string("/proc/self/statm").ok()?;
+    Some(statm.split_whitespace().nth(1)?.parse::<usize>().ok()? * 4096)
+}
+
+/// Turns of one chat until there have been enough swaps: for each turn how many swaps there had been, and how long it
+/// took until its first event.
+async fn talk(chat: Chat, swapped: Arc<AtomicUsize>, swaps: usize) -> Vec<(usize, Duration)> {
+    let mut turns = Vec::new();
+    while swapped.load(Ordering::Acquire) < swaps {
+        let before = swapped.load(Ordering::Acquire);
+        let started = Instant::now();
+        let mut turn = chat.send("Hi").await.expect("one turn at a time");
+        let first = turn.next().await.expect("an event").expect("no failure");
+        turns.push((before, started.elapsed()));
+        let Event::Content(first) = first else { panic!("{first:?}") };
+        assert_eq!(first + &told(turn).await.expect("no turn fails").content, "Hello.");
+        assert_eq!(chat.messages().len() % 2, 0);
+        if chat.messages().len() >= 8 {
+            assert!(chat.messages().iter().step_by(2).all(|message| message.role == "user"), "nothing lost or twice");
+            chat.clear().await.expect("no turn runs");
+        }
+    }
+    turns
+}
+
+fn quantile(sorted: &[Duration], of_hundred: usize) -> Duration {
+    sorted.get((sorted.len() * of_hundred / 100).min(sorted.len().saturating_sub(1))).copied().unwrap_or_default()
+}
+
+/// Swap after swap of every slot under the load of eight chats: no turn fails, nothing is lost, memory does not grow.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn swaps_under_load() {
+    let swaps = if std::env::var_os(ALL_TESTS_VARIABLE).is_some() { 1000 } else { 24 };
+    let folders = Folders::new();
+    let host = folders.host(hello());
+    let model = host.load(&folders.model()).await.unwrap();
+    let mut events = host.slot_events();
+    let swapped = Arc::new(AtomicUsize::new(0));
+    let talking: Vec<_> = chats(&model, TALKING)
+        .await
+        .into_iter()
+        .map(|chat| tokio::spawn(talk(chat, Arc::clone(&swapped), swaps)))
+        .collect();
+    let plan = [
+        (Slot::Template, "jinja"),
+        (Slot::Sampler, "classic"),
+        (Slot::Chat, "chat"),
+        (Slot::Sampler, "default-policy"),
+    ];
+    let mut early = None;
+    for number in 0..swaps {
+        let (slot, component) = plan[number % plan.len()];
+        let report = host.swap(slot, component).await.unwrap();
+        assert_eq!((report.chats, report.declined.len()), (TALKING, 0), "{report:?}");
+        swapped.fetch_add(1, Ordering::Release);
+        if number == swaps / 4 {
+            early = resident();
+        }
+    }
+    let (mut moving, mut resting) = (Vec::new(), Vec::new());
+    for talking in talking {
+        let mut last = 0;
+        for (swaps, took) in talking.await.unwrap() {
+            if swaps > last { &mut moving } else { &mut resting }.push(took);
+            last = swaps;
+        }
+    }
+    while let Some(event) = events.try_next() {
+        assert!(matches!(event, SlotEvent::Swapped { .. }), "{event:?}");
+    }
+    moving.sort();
+    resting.sort();
+    for (what, times) in [("after a swap", &moving), ("else", &resting)] {
+        let [median, late] = [50, 99].map(|part| quantile(times, part));
+        println!("first event {what}: median {median:?}, 99th percentile {late:?}, of {} turns", times.len());
+    }
+    if let (Some(early), Some(late)) = (early, resident()) {
+        println!("resident: {} KiB after a quarter of {swaps} swaps, {} KiB at the end", early >> 10, late >> 10);
+        assert!(late < early + (64 << 20), "memory grows with swaps: {early} bytes, then {late}");
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Turn,
+    Dropped,
+    Cancelled,
+    Retry,
+    Swap(Slot, &'static str),
+    /// A chat component that traps in all it does.
+    SwapTrap,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => Just(Step::Turn),
+        1 => Just(Step::Dropped),
+        1 => Just(Step::Cancelled),
+        1 => Just(Step::Retry),
+        1 => Just(Step::Swap(Slot::Template, "jinja")),
+        1 => Just(Step::Swap(Slot::Sampler, "classic")),
+        1 => Just(Step::Swap(Slot::Sampler, "default-policy")),
+        2 => Just(Step::Swap(Slot::Chat, "chat")),
+        1 => Just(Step::SwapTrap),
+    ]
+}
+
+/// Takes the steps, and says what the chat should remember: how many exchanges, and the last one's answer.
+async fn walk(steps: &[Step]) {
+    let folders = Folders::new();
+    let host = folders.host(hello());
+    let model = host.load(&folders.model()).await.unwrap();
+    let chat = model.chat().build().await.unwrap();
+    let mut answers: Vec<String> = Vec::new();
+    for step in steps {
+        match step {
+            Step::Turn => answers.push(told(chat.send("Hi").await.unwrap()).await.unwrap().content),
+            Step::Dropped => {
+                let mut turn = chat.send("Hi").await.unwrap();
+                turn.next().await.unwrap().unwrap();
+            }
+            Step::Cancelled => {
+                let turn = chat.send("Hi").await.unwrap();
+                turn.cancel();
+                // It may have been before anything was said.
+                match told(turn).await {
+                    Ok(told) => answers.push(told.content),
+                    Err(error) => assert_eq!(error.kind(), ErrorKind::Cancelled, "{error}"),
+                }
+            }
+            Step::Retry if answers.is_empty() => {}
+            Step::Retry => {
+                answers.pop();
+                answers.push(told(chat.retry().await.unwrap()).await.unwrap().content);
+            }
+            Step::Swap(slot, component) => {
+                host.swap(*slot, *component).await.unwrap();
+            }
+            Step::SwapTrap => {
+                assert_eq!(host.swap(Slot::Chat, trap("chat-component")).await.unwrap().declined.len(), 1);
+            }
+        }
+        if !matches!(step, Step::Dropped) {
+            let said: Vec<String> = chat.messages().iter().skip(1).step_by(2).map(wasmlx::Message::text).collect();
+            assert_eq!((said, chat.messages().len()), (answers.clone(), 2 * answers.len()), "after {step:?}");
+        }
+    }
+    // Whatever was swapped, the chat goes on.
+    assert_eq!(told(chat.send("Hi").await.unwrap()).await.unwrap().content, "Hello.");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_message_is_lost_or_twice(steps in prop::collection::vec(step(), 1..10)) {
+        let tokio = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        tokio.block_on(walk(&steps));
+    }
 }

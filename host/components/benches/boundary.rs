@@ -16,8 +16,8 @@ use std::sync::Arc;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use wasmlx_backend::{BackendError, Logits, Penalties, SampleKey, Token};
 use wasmlx_components::{
-    AnswerContext, Conversation, Message, PolicyComponent, Runtime, RuntimeOptions, Slot, Template, TemplateSetup,
-    Vocabulary, builtin,
+    AnswerContext, Conversation, Message, PolicyComponent, Runtime, RuntimeOptions, Seat, Slot, Template,
+    TemplateSetup, Vocabulary, builtin,
 };
 use wasmlx_engine::{Policy, StepInfo};
 
@@ -161,6 +161,14 @@ fn templates(criterion: &mut Criterion) {
     let setup = || Arc::new(TemplateSetup { component: GOOD.template(), config: "{}".into() });
     let (slot, other) = (Slot::new(setup()), setup());
     criterion.bench_function("swap", |bencher| bencher.iter(|| slot.swap(Arc::clone(&other))));
+    // As a host does it: the new seat knows the one before, whose own trial ends.
+    let slot = Slot::new(Arc::new(Seat::new(setup())));
+    criterion.bench_function("swap of a seat on trial", |bencher| {
+        bencher.iter(|| {
+            let seat = Arc::new(Seat::on_trial(Arc::clone(&other), 3, slot.current()));
+            slot.swap(seat).end_trial();
+        });
+    });
 }
 
 fn loading(criterion: &mut Criterion) {
