@@ -156,7 +156,12 @@ impl Session {
         events: &mpsc::Sender<Result<ChatEvent, ComponentError>>,
         cancellation: &Cancellation,
     ) -> Result<ChatEvent, ComponentError> {
-        self.ready().await?;
+        if let Err(error) = self.ready().await {
+            if error.is_fault() {
+                self.faults.push((ComponentKind::Chat, error.clone()));
+            }
+            return Err(error);
+        }
         let Some(live) = &mut self.live else { return Err(self.gone()) };
         live.store.data_mut().begin_turn(cancellation.clone());
         live.begin();
