@@ -88,6 +88,14 @@ fn never() -> Array {
     number(f32::NEG_INFINITY)
 }
 
+/// A byte a bit: the device takes bytes as they are, and one copy of them costs it less than unpacking words.
+fn expanded(mask: &[u32], vocabulary: usize) -> Vec<bool> {
+    let mut allowed: Vec<bool> =
+        mask.iter().flat_map(|word| std::array::from_fn::<bool, 32, _>(|bit| word >> bit & 1 == 1)).collect();
+    allowed.resize(vocabulary, false);
+    allowed
+}
+
 /// A condition of the parameters that failed.
 fn refuse(what: &str, value: f32, range: &str) -> BackendError {
     invalid_input(format!("{what} is {value}, but must be {range}"))
@@ -115,6 +123,14 @@ impl Logits for MlxLogits {
         self.change("allowing tokens", |scores| {
             let kept = scores.take_axis(&indices, 0)?;
             put_along_axis(full::<f32>(scores.shape(), never())?, indices, kept, 0)
+        })
+    }
+
+    fn allow_mask(&mut self, mask: &[u32]) -> Result<(), BackendError> {
+        let allowed = expanded(mask, self.vocabulary as usize);
+        self.change("masking scores", |scores| {
+            let allowed = Array::from_slice(&allowed, scores.shape());
+            select(allowed, scores, never())
         })
     }
 

@@ -17,6 +17,9 @@ pub trait Logits: Send {
     fn bias(&mut self, biases: &[(u32, f32)]) -> Result<(), BackendError>;
     /// Forbids every token but these.
     fn allow(&mut self, tokens: &[u32]) -> Result<(), BackendError>;
+    /// Forbids every token whose bit is not set: that of token `t` is bit `t % 32` of word `t / 32`. Bits beyond the
+    /// vocabulary mean nothing, and tokens beyond the words are forbidden.
+    fn allow_mask(&mut self, mask: &[u32]) -> Result<(), BackendError>;
     /// Forbids these tokens.
     fn forbid(&mut self, tokens: &[u32]) -> Result<(), BackendError>;
     /// Lowers the scores of tokens that occur.

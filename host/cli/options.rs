@@ -1,10 +1,13 @@
 //! Options that several commands share: which model, which components, how to sample.
 
 use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
-use wasmlx::{ChatBuilder, Device, Dtype, Grant};
+use wasmlx::{ChatBuilder, Device, Dtype, ErrorKind, Grant};
+
+use crate::failure::{Failure, Result};
 
 /// The heading of what a command says of its answer. A heading that is set for a flattened group goes on behind it, so
 /// each option that follows one names its own.
@@ -112,6 +115,31 @@ fn from_0_to_1(text: &str) -> std::result::Result<f64, String> {
 
 fn number_in(text: &str, range: RangeInclusive<f64>, wanted: &str) -> std::result::Result<f64, String> {
     text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| format!("{wanted} is needed"))
+}
+
+/// What answers must look like.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct GrammarOptions {
+    /// Answer with JSON of the JSON Schema in this file, and nothing else. An answer that --max-tokens cuts is
+    /// unfinished: its finish_reason is `length`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json_schema: Option<PathBuf>,
+}
+
+impl GrammarOptions {
+    /// The schema that the user gave.
+    pub(crate) fn schema(&self) -> Result<Option<Value>> {
+        self.json_schema.as_deref().map(read_schema).transpose()
+    }
+}
+
+/// Reads a JSON Schema.
+pub(crate) fn read_schema(path: &Path) -> Result<Value> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::new(ErrorKind::Io, format_args!("cannot read {}: {error}", path.display())))?;
+    serde_json::from_str(&text).map_err(|error| {
+        Failure::new(ErrorKind::InvalidInput, format_args!("the JSON Schema {} is not JSON: {error}", path.display()))
+    })
 }
 
 /// Which components do the work.

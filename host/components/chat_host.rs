@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use wasmlx_engine::{Event, GenerateRequest, Model};
+use wasmlx_text::GrammarSource;
 
 use crate::{ChatComponent, ComponentError, ComponentErrorKind, ComponentKind, Grants, Script, TemplateSetup, Tool};
 
@@ -53,8 +54,9 @@ pub trait ChatHost: Send + Sync + 'static {
     }
 
     /// What a generation of the session is to be like: who chooses the tokens, the most of them where the component
-    /// does not say, the model's end tokens. The session adds the stops of `options` and of the template. May block;
-    /// this is where a policy is instantiated.
+    /// does not say, the model's end tokens, a grammar. The session adds the stops of `options` and of the template, and
+    /// lets a grammar begin after the reasoning that a prompt opens. May block; this is where a policy is instantiated
+    /// and a grammar compiled.
     fn request(&self, model: &Model, options: &GenerateOptions) -> Result<GenerateRequest, ComponentError>;
 
     /// The tools that the model may call.
@@ -122,6 +124,8 @@ pub struct GenerateOptions {
     pub seed: Option<u64>,
     /// Whether the prompt offered tools: only then is anything in the answer a call.
     pub tools: bool,
+    /// What the answer must look like.
+    pub grammar: Option<GrammarSource>,
 }
 
 /// A tool as a session has it.

@@ -323,8 +323,16 @@ impl ChatState {
                 }
             }
             let tokenizer = tokenizer(context.model()).map_err(template_failed)?;
-            let answer = AnswerContext::of_tokens(tokenizer, &context.tokens(), options.tools);
-            let parser = template.parser(&answer.map_err(template_failed)?).map_err(template_failed)?;
+            // Where the answer is to be of a grammar, nothing in it is a call.
+            let tools = options.tools && request.grammar.is_none();
+            let answer = AnswerContext::of_tokens(tokenizer, &context.tokens(), tools).map_err(template_failed)?;
+            if let Some(grammar) = request.grammar.take() {
+                request.grammar = Some(match template.reasoning_end(&answer).map_err(template_failed)? {
+                    Some(end) => grammar.after(end),
+                    None => grammar,
+                });
+            }
+            let parser = template.parser(&answer).map_err(template_failed)?;
             let reservation = tokens.reserve(request.max_tokens, Instant::now()).map_err(policy_failed)?;
             if let Some(reservation) = &reservation {
                 request.max_tokens = reservation.tokens();

@@ -195,7 +195,9 @@ impl From<EngineError> for ComponentError {
         let kind = match error.kind() {
             EngineErrorKind::NotLoaded => ComponentErrorKind::NotFound,
             EngineErrorKind::Busy => ComponentErrorKind::Busy,
-            EngineErrorKind::InvalidInput | EngineErrorKind::TextFailed => ComponentErrorKind::InvalidInput,
+            EngineErrorKind::InvalidInput | EngineErrorKind::GrammarFailed | EngineErrorKind::TextFailed => {
+                ComponentErrorKind::InvalidInput
+            }
             EngineErrorKind::Cancelled | EngineErrorKind::Unloaded | EngineErrorKind::Stopped => {
                 ComponentErrorKind::Cancelled
             }

@@ -28,6 +28,7 @@ mod conversation;
 mod deadline;
 mod error;
 mod generation;
+mod grammars;
 mod grants;
 mod guest_log;
 mod handles;

@@ -2,12 +2,14 @@
 
 use wasmlx_backend::Logits;
 use wasmlx_engine::{Chain, Choice, MAX_BACKTRACK, Policy, PolicyError, SavedState, StepInfo};
+use wasmlx_text::Tokenizer;
 use wasmtime::component::{Resource, ResourceAny};
 use wasmtime::{AsContextMut, Store};
 
 use crate::call::Call;
 use crate::component::Linked;
 use crate::deadline::{Deadline, Sum};
+use crate::grammars::Grammars;
 use crate::guest_log::GuestLog;
 use crate::handles::Handles;
 use crate::limits::{BYTES_PER_CALL, HANDLES, MemoryMeter};
@@ -15,12 +17,16 @@ use crate::v0_1::policy as wit;
 use crate::{Component, ComponentError, ComponentErrorKind, ComponentKind};
 
 /// What a policy may know of a model's tokens.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Vocabulary {
     /// How many scores there are. Lists of tokens are no longer than this, or than the text.
     pub size: u32,
     /// Tokens that `xtc` never drops: ends of turns, the newline.
     pub xtc_special: Vec<u32>,
+    /// Tokens that end an answer of the request: a grammar allows them where the answer is whole.
+    pub end_tokens: Vec<u32>,
+    /// What grammars are compiled for; without one there are none.
+    pub tokenizer: Option<Tokenizer>,
 }
 
 /// A component of world `sampling-policy`.
@@ -98,6 +104,7 @@ impl PolicyComponent {
             deadline: Deadline::new(),
             computed: Sum::new(runtime.activity(), limits.policy_request),
             handles: Handles::new(limits.policy_step_operations, limits.policy_step_readings),
+            grammars: Grammars::new(vocabulary.tokenizer.clone(), vocabulary.end_tokens.clone()),
             vocabulary: vocabulary.clone(),
             log: GuestLog::new(&self.0),
         };
@@ -123,6 +130,7 @@ pub(crate) struct PolicyState {
     /// What all steps have computed.
     pub(crate) computed: Sum,
     pub(crate) handles: Handles,
+    pub(crate) grammars: Grammars,
     pub(crate) vocabulary: Vocabulary,
     pub(crate) log: GuestLog,
 }
@@ -189,6 +197,7 @@ impl Policy for LivePolicy {
             let message = "it keeps the handles of thousands of earlier steps; they mean nothing, so drop them";
             return Err(ComponentError::new(ComponentErrorKind::InvalidInput, component.name(), message).into());
         };
+        store.data_mut().grammars.begin_step(info);
         let ticks = store.data_mut().deadline.start(component.runtime().limits().policy_step);
         store.set_epoch_deadline(ticks);
         store.data_mut().memory.begin_call();
@@ -200,6 +209,7 @@ impl Policy for LivePolicy {
         });
         let state = store.data_mut();
         state.computed.pause();
+        state.grammars.end_step();
         let choice = match answer {
             Ok(Ok(wit::Choice::Token(token))) => match state.handles.take_token(token.rep()) {
                 Ok(token) => Ok(Choice::Token(token)),

@@ -16,6 +16,9 @@ use crate::v0_1::template::World;
 use crate::v0_1::types::{all, wit};
 use crate::{Component, ComponentError, ComponentKind};
 
+/// What models write at the end of their reasoning.
+const REASONING_ENDS: [&str; 4] = ["</think>", "[/THINK]", "</seed:think>", "</reasoning>"];
+
 /// What sits in a template slot: a template component, and what it is told of the model.
 #[derive(Debug, Clone)]
 pub struct TemplateSetup {
@@ -98,6 +101,32 @@ impl Template {
             self.0.call("stops", |Instance { store, world }| world.wasmlx_runner_template().call_stops(store))?;
         check_stops(&stops).map_err(|error| error.of(self.0.component.name()))?;
         Ok(stops)
+    }
+
+    /// What ends the reasoning that this answer begins within, where it does: what the template makes of texts says so.
+    /// None where an answer begins with its content.
+    ///
+    /// # Errors
+    /// [`ComponentErrorKind::InvalidInput`](crate::ComponentErrorKind::InvalidInput) where its end is none that is
+    /// known here.
+    pub(crate) fn reasoning_end(&self, answer: &AnswerContext) -> Result<Option<&'static str>, ComponentError> {
+        let read = |text: &str| {
+            let mut parser = self.parser(answer)?;
+            let mut outputs = parser.push(text)?;
+            outputs.extend(parser.finish()?);
+            Ok::<_, ComponentError>(outputs)
+        };
+        if !read("a")?.iter().any(|output| matches!(output, Output::Reasoning(_))) {
+            return Ok(None);
+        }
+        for end in REASONING_ENDS {
+            if read(&format!("a{end}b"))?.iter().any(|output| matches!(output, Output::Content(text) if text == "b")) {
+                return Ok(Some(end));
+            }
+        }
+        let message = "an answer begins with reasoning whose end is not known here, so a grammar cannot begin after it: \
+                       switch reasoning off by the template's options, or use another template";
+        Err(ComponentError::new(crate::ComponentErrorKind::InvalidInput, self.0.component.name(), message))
     }
 
     /// A reader of one answer.

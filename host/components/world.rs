@@ -50,7 +50,7 @@ impl ComponentKind {
     fn imports(self) -> &'static [&'static str] {
         match self {
             Self::Template => &["types"],
-            Self::Policy => &["types", "logits", "logging"],
+            Self::Policy => &["types", "grammars", "logits", "vocabulary", "logging"],
             Self::Chat => &["types", "models", "contexts", "templates", "tools", "history", "logging"],
             Self::Agent => {
                 &["types", "models", "contexts", "templates", "tools", "history", "logging", "console", "key-value"]

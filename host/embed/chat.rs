@@ -7,10 +7,11 @@ use serde_json::{Map, Value, json};
 use tokio::runtime::Handle;
 use wasmlx_components::{ChatSession, Message, MessageLog};
 use wasmlx_engine::SavedState;
+use wasmlx_text::GrammarSource;
 
 use super::blocking;
 use super::chat_builder::chat_config;
-use super::chat_server::{ChatServer, Settings};
+use super::chat_server::{ChatServer, SetGrammar, Settings};
 use super::components::ComponentRef;
 use super::error::{Error, ErrorKind, Result};
 use super::report::Tally;
@@ -163,6 +164,38 @@ impl Chat {
         blocking::spawn("wasmlx-components", move || server.places().set_sampler_params(&params)).await
     }
 
+    /// Lets answers be JSON of this schema from the next generation on; none lets them be anything.
+    ///
+    /// # Errors
+    /// `InvalidInput` for what is no schema; then all stays as it was.
+    pub async fn set_json_schema(&self, schema: Option<Value>) -> Result<()> {
+        self.set_grammar(schema.map(GrammarSource::JsonSchema)).await
+    }
+
+    /// Lets answers match this regular expression; see [`Chat::set_json_schema`].
+    ///
+    /// # Errors
+    /// As [`Chat::set_json_schema`].
+    pub async fn set_regex(&self, expression: Option<String>) -> Result<()> {
+        self.set_grammar(expression.map(GrammarSource::Regex)).await
+    }
+
+    /// Lets answers be of this Lark grammar; see [`Chat::set_json_schema`].
+    ///
+    /// # Errors
+    /// As [`Chat::set_json_schema`].
+    pub async fn set_lark(&self, grammar: Option<String>) -> Result<()> {
+        self.set_grammar(grammar.map(GrammarSource::Lark)).await
+    }
+
+    async fn set_grammar(&self, source: Option<GrammarSource>) -> Result<()> {
+        let model = self.server.model().clone();
+        let compile = move || source.map(|source| SetGrammar::compile(&model, source)).transpose();
+        let grammar = blocking::spawn("wasmlx-grammar", compile).await?;
+        self.server.change(|settings| settings.grammar = grammar);
+        Ok(())
+    }
+
     /// Sets an option that templates know, from the next turn on.
     ///
     /// # Errors
@@ -179,8 +212,14 @@ impl Chat {
 
     /// What can be set, as it is now, for a person to read.
     pub fn settings(&self) -> Value {
-        let Settings { max_tokens, stops, seed, .. } = self.server.settings();
+        let Settings { max_tokens, stops, seed, grammar, .. } = self.server.settings();
         let (state, places) = (self.state(), self.server.places());
+        let grammar = match grammar.map(|grammar| grammar.source) {
+            Some(GrammarSource::JsonSchema(schema)) => json!({"json_schema": schema}),
+            Some(GrammarSource::Regex(expression)) => json!({"regex": expression}),
+            Some(GrammarSource::Lark(text)) => json!({"lark": text}),
+            _ => Value::Null,
+        };
         json!({
             "template": places.name(Slot::Template),
             "sampler": places.name(Slot::Sampler),
@@ -189,6 +228,7 @@ impl Chat {
             "max_tokens": max_tokens,
             "stops": stops,
             "seed": seed,
+            "grammar": grammar,
             "options": state.template_options,
         })
     }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use tokio::runtime::Handle;
 use wasmlx_components::{ComponentKind, Grant, Grants, Message, MessageLog};
+use wasmlx_text::GrammarSource;
 
 use super::blocking;
 use super::chat::Chat;
 use super::chat_places::{ChatPlaces, Own};
-use super::chat_server::{ChatServer, Settings};
+use super::chat_server::{ChatServer, SetGrammar, Settings};
 use super::components::ComponentRef;
 use super::error::Result;
 use super::granted::Granted;
@@ -32,6 +33,7 @@ pub struct ChatBuilder {
     chat: Option<ComponentRef>,
     template_options: Map<String, Value>,
     tools: Vec<Tool>,
+    grammar: Option<GrammarSource>,
     grants: Grants,
     settings: Settings,
 }
@@ -47,6 +49,7 @@ impl ChatBuilder {
             chat: None,
             template_options: Map::new(),
             tools: Vec::new(),
+            grammar: None,
             grants: Grants::none(),
             settings: Settings::default(),
         }
@@ -144,11 +147,34 @@ impl ChatBuilder {
         self
     }
 
+    /// Answers are JSON of this schema, each as a whole: `finish_reason` says where one was cut. The model calls no tools
+    /// then. Where its template lets it reason first, it does, and the schema is for what comes after.
+    ///
+    /// This, [`regex`](Self::regex) and [`lark`](Self::lark) take the place of each other.
+    pub fn json_schema(self, schema: impl Into<Value>) -> Self {
+        self.grammar(GrammarSource::JsonSchema(schema.into()))
+    }
+
+    /// Answers match this regular expression as a whole.
+    pub fn regex(self, expression: impl Into<String>) -> Self {
+        self.grammar(GrammarSource::Regex(expression.into()))
+    }
+
+    /// Answers are of this grammar, written in llguidance's form of Lark.
+    pub fn lark(self, grammar: impl Into<String>) -> Self {
+        self.grammar(GrammarSource::Lark(grammar.into()))
+    }
+
+    fn grammar(mut self, source: GrammarSource) -> Self {
+        self.grammar = Some(source);
+        self
+    }
+
     /// The conversation, with its components loaded and checked.
     ///
     /// # Errors
-    /// `NotFound` and `InvalidComponent` for components, `InvalidInput` for the sampler's parameters, `InvalidModel`
-    /// for a model without a tokenizer.
+    /// `NotFound` and `InvalidComponent` for components, `InvalidInput` for the sampler's parameters and for a grammar,
+    /// `InvalidModel` for a model without a tokenizer.
     ///
     /// # Panics
     /// Outside of a tokio runtime: the conversation runs as a task on it.
@@ -174,8 +200,9 @@ impl ChatBuilder {
             chat,
             template_options: _,
             tools,
+            grammar,
             grants,
-            settings,
+            mut settings,
         } = self;
         let (has_tools, loading) = (!tools.is_empty(), model.clone());
         let loaded = blocking::spawn("wasmlx-components", move || {
@@ -192,9 +219,10 @@ impl ChatBuilder {
                 chat: load(chat, ComponentKind::Chat)?,
             };
             let template = own.template.clone().unwrap_or(Occupant::Default);
-            Ok((ChatPlaces::new(loading, has_tools, own, &sampler_params)?, template))
+            settings.grammar = grammar.map(|source| SetGrammar::compile(&loading, source)).transpose()?;
+            Ok((ChatPlaces::new(loading, has_tools, own, &sampler_params)?, template, settings))
         });
-        let (places, template) = loaded.await?;
+        let (places, template, settings) = loaded.await?;
         let granted = Granted::new(grants, template, has_tools);
         Ok(Arc::new(ChatServer::new(model, places, tools, granted, settings)))
     }

@@ -326,7 +326,7 @@ pub(crate) fn template_of(model: &Model, has_tools: bool, occupant: &Occupant) -
 /// A sampler, its parameters checked by planning or making a policy.
 fn sampler_of(model: &Model, occupant: &Occupant, params: &Map<String, Value>) -> Result<Arc<SamplerInUse>> {
     let loaded = LoadedSampler::of(occupant, model.host().components(), params, model.generation_config())?;
-    loaded.sampling(&vocabulary(model))?;
+    loaded.sampling(&vocabulary(model, &model.end_tokens()))?;
     Ok(Arc::new(SamplerInUse { loaded, params: params.clone() }))
 }
 

@@ -7,6 +7,7 @@ use wasmlx_components::{
     OfferedTool, TemplateSetup, Tool as ToolDefinition, TurnEnd,
 };
 use wasmlx_engine::{self as engine, GenerateRequest};
+use wasmlx_text::{Grammar, GrammarSource};
 
 use super::chat_places::ChatPlaces;
 use super::error::Result;
@@ -24,11 +25,51 @@ pub(crate) struct Settings {
     pub(crate) ignore_eos: bool,
     pub(crate) seed: Option<u64>,
     pub(crate) logprobs: Option<u32>,
+    pub(crate) grammar: Option<SetGrammar>,
+}
+
+/// What answers must look like, as it was asked for and compiled.
+#[derive(Debug, Clone)]
+pub(crate) struct SetGrammar {
+    pub(crate) source: GrammarSource,
+    compiled: Grammar,
+}
+
+impl SetGrammar {
+    /// Compiles it for a model. Blocks.
+    pub(crate) fn compile(model: &Model, source: GrammarSource) -> Result<Self> {
+        let compiled = Grammar::compile(model.tokenizer()?, &source)?;
+        Ok(Self { source, compiled })
+    }
+
+    /// The same for the tokens of a model, which may be another one that the session was granted.
+    fn of(&self, model: &engine::Model) -> std::result::Result<Grammar, ComponentError> {
+        match model.tokenizer() {
+            Some(tokenizer) if self.compiled.is_for(tokenizer) => Ok(self.compiled.clone()),
+            _ => compiled(model, &self.source),
+        }
+    }
+}
+
+/// A grammar for a model. Blocks.
+fn compiled(model: &engine::Model, source: &GrammarSource) -> std::result::Result<Grammar, ComponentError> {
+    let tokenizer = model.tokenizer().ok_or_else(|| {
+        let message = format!("a grammar needs a tokenizer, and {} was loaded without one", model.name());
+        ComponentError::new(ComponentErrorKind::NotFound, "", message)
+    })?;
+    Ok(Grammar::compile(tokenizer, source)?)
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { max_tokens: super::DEFAULT_MAX_TOKENS, stops: Vec::new(), ignore_eos: false, seed: None, logprobs: None }
+        Self {
+            max_tokens: super::DEFAULT_MAX_TOKENS,
+            stops: Vec::new(),
+            ignore_eos: false,
+            seed: None,
+            logprobs: None,
+            grammar: None,
+        }
     }
 }
 
@@ -164,12 +205,19 @@ impl ChatHost for ChatServer {
         let settings = self.settings();
         let granted = self.granted.models().into_iter().find(|granted| granted.name() == model.name());
         let model = granted.as_ref().unwrap_or(&self.model);
+        let end_tokens = if settings.ignore_eos { Vec::new() } else { model.end_tokens() };
+        let grammar = match (settings.grammar, &options.grammar) {
+            (Some(set), _) => Some(set.of(model.engine_model())?),
+            (None, Some(source)) => Some(compiled(model.engine_model(), source)?),
+            (None, None) => None,
+        };
         Ok(GenerateRequest {
-            sampling: self.places.sampler().loaded.sampling(&vocabulary(model))?,
+            sampling: self.places.sampler().loaded.sampling(&vocabulary(model, &end_tokens))?,
+            grammar,
             // What the user allows is the most, whatever the component asks for.
             max_tokens: options.max_tokens.map_or(usize::MAX, |count| count as usize).min(settings.max_tokens),
             stops: settings.stops,
-            end_tokens: if settings.ignore_eos { Vec::new() } else { model.end_tokens() },
+            end_tokens,
             seed: options.seed.or(settings.seed).unwrap_or_else(random_seed),
             logprobs: settings.logprobs,
             ..GenerateRequest::default()

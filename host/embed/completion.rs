@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value};
 use wasmlx_engine::{Event as EngineEvent, GenerateRequest, Generation};
-use wasmlx_text::Segment;
+use wasmlx_text::{Grammar, GrammarSource, Segment};
 
 use super::blocking;
 use super::cancel::Canceller;
-use super::error::Result;
+use super::error::{Error, Result};
 use super::event::Event;
 use super::model::Model;
 use super::report::{Report, Tally};
@@ -61,6 +61,7 @@ pub struct CompletionBuilder {
     ignore_eos: bool,
     seed: Option<u64>,
     logprobs: Option<u32>,
+    grammar: Option<GrammarSource>,
 }
 
 impl CompletionBuilder {
@@ -75,6 +76,7 @@ impl CompletionBuilder {
             ignore_eos: false,
             seed: None,
             logprobs: None,
+            grammar: None,
         }
     }
 
@@ -126,6 +128,28 @@ impl CompletionBuilder {
         self
     }
 
+    /// The answer is JSON of this schema, from its first token to its last; `finish_reason` says where it was cut.
+    ///
+    /// This, [`regex`](Self::regex) and [`lark`](Self::lark) take the place of each other.
+    pub fn json_schema(self, schema: impl Into<Value>) -> Self {
+        self.grammar(GrammarSource::JsonSchema(schema.into()))
+    }
+
+    /// The answer matches this regular expression as a whole.
+    pub fn regex(self, expression: impl Into<String>) -> Self {
+        self.grammar(GrammarSource::Regex(expression.into()))
+    }
+
+    /// The answer is of this grammar, written in llguidance's form of Lark.
+    pub fn lark(self, grammar: impl Into<String>) -> Self {
+        self.grammar(GrammarSource::Lark(grammar.into()))
+    }
+
+    fn grammar(mut self, source: GrammarSource) -> Self {
+        self.grammar = Some(source);
+        self
+    }
+
     /// Begins.
     ///
     /// # Errors
@@ -142,16 +166,20 @@ impl CompletionBuilder {
             Prompt::Text(text) => context.set_tokens(&self.model.tokenizer()?.encode_plain(text, true)?)?,
         };
         let (model, sampler, params) = (self.model.clone(), self.sampler, self.sampler_params);
+        let end_tokens = if self.ignore_eos { Vec::new() } else { self.model.end_tokens() };
+        let (source, ends) = (self.grammar, end_tokens.clone());
         let sampling = blocking::spawn("wasmlx-sampler", move || {
             let sampler = sampler.load(model.host().components(), &params, model.generation_config())?;
-            Ok(sampler.sampling(&vocabulary(&model))?)
+            let compile = |source| Ok::<_, Error>(Grammar::compile(model.tokenizer()?, &source)?);
+            Ok((sampler.sampling(&vocabulary(&model, &ends))?, source.map(compile).transpose()?))
         });
-        let sampling = sampling.await?;
+        let (sampling, grammar) = sampling.await?;
         let generation = context.generate(GenerateRequest {
             sampling,
             max_tokens: self.max_tokens,
             stops: self.stops,
-            end_tokens: if self.ignore_eos { Vec::new() } else { self.model.end_tokens() },
+            end_tokens,
+            grammar,
             seed: self.seed.unwrap_or_else(random_seed),
             logprobs: self.logprobs,
             ..GenerateRequest::default()

@@ -126,7 +126,7 @@ impl From<EngineErrorKind> for ErrorKind {
             Kind::Busy => Self::Busy,
             Kind::Cancelled => Self::Cancelled,
             Kind::ContextFull => Self::ContextFull,
-            Kind::InvalidInput | Kind::TextFailed => Self::InvalidInput,
+            Kind::InvalidInput | Kind::GrammarFailed | Kind::TextFailed => Self::InvalidInput,
             Kind::InvalidModel => Self::InvalidModel,
             Kind::Unsupported => Self::Unsupported,
             Kind::OutOfMemory => Self::OutOfMemory,

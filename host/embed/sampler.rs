@@ -138,16 +138,17 @@ impl LoadedSampler {
     }
 }
 
-/// What a policy may know of a model: how many scores there are, and the tokens that `xtc` spares, which are mlx-lm's:
-/// the ends of an answer and the newline.
-pub(crate) fn vocabulary(model: &Model) -> Vocabulary {
+/// What a policy may know of a model and of a request that ends at these tokens: how many scores there are, its
+/// tokenizer, and the tokens that `xtc` spares, which are mlx-lm's: the ends of an answer and the newline.
+pub(crate) fn vocabulary(model: &Model, end_tokens: &[u32]) -> Vocabulary {
     let mut xtc_special = model.end_tokens();
     let newline = model.tokenizer().ok().and_then(|tokenizer| tokenizer.encode_plain("\n", false).ok());
     xtc_special.extend(newline.unwrap_or_default());
     // A tokenizer may know more tokens than the model has scores.
     let size = model.info().vocabulary_size;
     xtc_special.retain(|&token| token < size);
-    Vocabulary { size, xtc_special }
+    let tokenizer = model.tokenizer().ok().cloned();
+    Vocabulary { size, xtc_special, end_tokens: end_tokens.to_vec(), tokenizer }
 }
 
 /// A seed that nobody chose.

@@ -7,6 +7,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use wasmlx_text::{Detokenizer, Segment, StopMatcher, TextError, TextErrorKind, Tokenizer};
 
 use crate::cancel::CancelToken;
+use crate::constraint::Constraint;
 use crate::device::Command;
 use crate::event::{GenerateRequest, Sampling};
 use crate::generation::{Answer, Generation};
@@ -178,6 +179,7 @@ impl Context {
         if tokens.is_empty() {
             return Err(invalid("the context is empty, so there is nothing to go on with: give it a prompt first"));
         }
+        let constraint = self.constraint(&request)?;
         let text = self.model.tokenizer().map(|tokenizer| text_state(tokenizer, &tokens, request.stops)).transpose();
         let output = Output::new(text.map_err(text_failed)?, withheld);
         let (updates, receiver) = unbounded_channel();
@@ -190,6 +192,7 @@ impl Context {
             sampling: request.sampling,
             max_tokens: request.max_tokens,
             end_tokens: request.end_tokens.clone(),
+            constraint,
             seed: request.seed,
             logprobs: request.logprobs,
             prefill_chunk: request.prefill_chunk,
@@ -223,6 +226,15 @@ impl Context {
                 more => Err(invalid(&format!("the policy may drop {more} tokens; the most is {MAX_BACKTRACK}"))),
             },
         }
+    }
+
+    /// The request's grammar before the answer.
+    fn constraint(&self, request: &GenerateRequest) -> Result<Option<Constraint>, EngineError> {
+        let Some(grammar) = &request.grammar else { return Ok(None) };
+        let Some(tokenizer) = self.model.tokenizer() else {
+            return Err(invalid("a grammar needs a tokenizer, and the model was loaded without one"));
+        };
+        Constraint::new(grammar, tokenizer, &request.end_tokens).map(Some)
     }
 
     fn change(

@@ -44,6 +44,8 @@ pub enum EngineErrorKind {
     OutOfMemory,
     /// A sampling policy failed or broke its rules.
     PolicyFailed,
+    /// A grammar could not be followed: no token that it allows has a chance, or finding them is too much work.
+    GrammarFailed,
     /// Text could not be turned into tokens, or tokens into text.
     TextFailed,
     /// The device failed at its work, or its thread panicked.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use wasmlx_backend::Counters;
+use wasmlx_text::Grammar;
 
 use crate::chain::Chain;
 use crate::policy::Policy;
@@ -17,6 +18,10 @@ pub struct GenerateRequest {
     pub stops: Vec<String>,
     /// Tokens at which the answer ends: the model's own. None means that it ends at `max_tokens` only.
     pub end_tokens: Vec<u32>,
+    /// What the answer must look like, from its first token on. Only tokens that it allows are drawn, and the answer
+    /// ends where it can go no further; an end token is drawn only where the answer is whole. A policy that forces
+    /// other tokens, or an early end, fails. An answer cut by `max_tokens` or by a stop string may be unfinished.
+    pub grammar: Option<Grammar>,
     /// What random draws depend on.
     pub seed: u64,
     /// Report the log-probability of each token and of so many of the best. Costs a reading of the device
@@ -36,6 +41,7 @@ impl Default for GenerateRequest {
             max_tokens: 512,
             stops: Vec::new(),
             end_tokens: Vec::new(),
+            grammar: None,
             seed: 0,
             logprobs: None,
             prefill_chunk: 2048,
@@ -99,7 +105,7 @@ pub struct Finished {
 /// Why a generation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FinishReason {
-    /// An end token, a stop string, or the policy's choice.
+    /// An end token, a stop string, the policy's choice, or the end of the grammar.
     Stop,
     /// The most tokens allowed, or the model's context is full.
     Length,

@@ -6,13 +6,15 @@
 //!
 //! The way of a token: `context` sends a request to the `device` thread, whose `scheduler` gives each `sequence` a
 //! step in turn; a step queues the pass after a token before it reads that token; `output` makes it text, looks for
-//! stop strings and withholds what may still change; `generation` hands it to the caller, and `transcript` keeps it
+//! stop strings and withholds what may still change, where there is a grammar `constraint` says which tokens may come;
+//! `generation` hands it to the caller, and `transcript` keeps it
 //! for the prompts to come.
 //!
 //! Nothing here knows WebAssembly, HTTP or MLX.
 
 mod cancel;
 mod chain;
+mod constraint;
 mod context;
 mod device;
 mod engine;

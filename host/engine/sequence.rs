@@ -8,6 +8,7 @@ use wasmlx_backend::{Counters, Input, Logits, SampleKey, Token};
 
 use crate::cancel::CancelToken;
 use crate::chain::Chain;
+use crate::constraint::Constraint;
 use crate::context::ContextId;
 use crate::event::{Event, FinishReason, Finished, Sampling, Timings, TokenLogprobs, Usage};
 use crate::generation::Update;
@@ -32,6 +33,7 @@ pub(crate) struct Sequence {
     max_tokens: usize,
     sampler: Sampler,
     end_tokens: Vec<u32>,
+    constraint: Option<Constraint>,
     seed: u64,
     logprobs: Option<u32>,
     prefill_chunk: usize,
@@ -87,6 +89,7 @@ impl Sequence {
                 Sampling::Policy(policy) => Sampler::Policy { policy, seen: 0 },
             },
             end_tokens: start.end_tokens,
+            constraint: start.constraint,
             seed: start.seed,
             logprobs: start.logprobs,
             prefill_chunk: start.prefill_chunk,
@@ -145,7 +148,7 @@ impl Sequence {
             return Ok(Some(FinishReason::Length));
         }
         let logits = model.model.forward(Input::Ids(unread), &mut **cache)?;
-        if matches!(self.sampler, Sampler::Policy { .. }) {
+        if self.constraint.is_some() || matches!(self.sampler, Sampler::Policy { .. }) {
             logits.start()?;
         }
         self.choose(logits)
@@ -159,7 +162,7 @@ impl Sequence {
             let logits = self.slot.model.model.forward(Input::Sampled(&*pending.token), &mut *self.slot.cache)?;
             next = Some(match &self.sampler {
                 // The token after the pending one does not depend on which one that is but through the logits.
-                Sampler::Chain(chain) if chain.window() == 0 => {
+                Sampler::Chain(chain) if chain.window() == 0 && self.constraint.is_none() => {
                     let scores = self.logprobs.map(|_| logits.fork()).transpose()?;
                     let token = chain.sample(logits, &[], self.key(self.slot.tokens.len() + 1))?;
                     token.start()?;
@@ -192,9 +195,17 @@ impl Sequence {
     }
 
     /// Chooses what comes after the tokens, all of which are read.
-    fn choose(&mut self, logits: Box<dyn Logits>) -> Result<Option<FinishReason>, EngineError> {
+    fn choose(&mut self, mut logits: Box<dyn Logits>) -> Result<Option<FinishReason>, EngineError> {
+        if self.is_complete() {
+            // Only the grammar of an empty answer gets here; any other's last token ends it.
+            return Ok(Some(FinishReason::Stop));
+        }
         let tokens = &self.slot.tokens;
         let scores = self.logprobs.map(|_| logits.fork()).transpose()?;
+        if let Some(constraint) = &mut self.constraint {
+            // Found while the device computes the scores.
+            logits.allow_mask(&constraint.mask()?)?;
+        }
         let key = self.key(tokens.len());
         let choice = match &mut self.sampler {
             Sampler::Chain(chain) => Choice::Token(chain.sample(logits, tokens, key)?),
@@ -218,7 +229,12 @@ impl Sequence {
             }
             Choice::Forced(list) => self.force(&list, scores),
             Choice::Backtrack(count, list) => self.backtrack(count, &list, scores),
-            Choice::Stop => Ok(Some(FinishReason::Stop)),
+            Choice::Stop => {
+                if let Some(constraint) = &mut self.constraint {
+                    constraint.check_end()?;
+                }
+                Ok(Some(FinishReason::Stop))
+            }
         }
     }
 
@@ -265,6 +281,9 @@ impl Sequence {
         let kept = self.slot.tokens.len() - count;
         self.slot.tokens.truncate(kept);
         self.output.drop_newest(count).map_err(text_failed)?;
+        if let Some(constraint) = &mut self.constraint {
+            constraint.rewind(count)?;
+        }
         if let Sampler::Policy { seen, .. } = &mut self.sampler {
             *seen = kept;
         }
@@ -277,6 +296,9 @@ impl Sequence {
     /// Takes a token into the answer. Says why, where that is the end of it.
     fn accept(&mut self, id: u32, scores: Option<Box<dyn Logits>>) -> Result<Option<FinishReason>, EngineError> {
         self.clock.first.get_or_insert_with(Instant::now);
+        if let Some(constraint) = &mut self.constraint {
+            constraint.accept(id, matches!(self.sampler, Sampler::Policy { .. }))?;
+        }
         self.slot.tokens.push(id);
         let logprobs = match (scores, self.logprobs) {
             (Some(scores), Some(count)) => Some(logprobs(scores, id, count)?),
@@ -286,7 +308,7 @@ impl Sequence {
             self.output.push_end(id, logprobs).map_err(text_failed)?;
             return Ok(Some(FinishReason::Stop));
         }
-        if self.output.push(id, logprobs).map_err(text_failed)? {
+        if self.output.push(id, logprobs).map_err(text_failed)? || self.is_complete() {
             return Ok(Some(FinishReason::Stop));
         }
         while let Some(event) = self.output.next_ready() {
@@ -329,7 +351,10 @@ impl Sequence {
         let _ = self.flush();
         let keep = matches!(
             error.kind(),
-            EngineErrorKind::PolicyFailed | EngineErrorKind::TextFailed | EngineErrorKind::InvalidInput
+            EngineErrorKind::PolicyFailed
+                | EngineErrorKind::GrammarFailed
+                | EngineErrorKind::TextFailed
+                | EngineErrorKind::InvalidInput
         );
         if keep {
             // A pass that was queued ahead has read a token that will not be known.
@@ -351,6 +376,11 @@ impl Sequence {
     fn send(&self, event: Event) {
         // Where the receiver is gone the next step ends the generation.
         let _ = self.updates.send(Update::Event(event));
+    }
+
+    /// Whether the grammar has come to its end.
+    fn is_complete(&self) -> bool {
+        self.constraint.as_ref().is_some_and(Constraint::is_complete)
     }
 
     fn is_cancelled(&self) -> bool {

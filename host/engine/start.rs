@@ -5,6 +5,7 @@ use std::time::Instant;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::cancel::CancelToken;
+use crate::constraint::Constraint;
 use crate::context::ContextId;
 use crate::event::Sampling;
 use crate::generation::Update;
@@ -20,6 +21,7 @@ pub(crate) struct Start {
     pub(crate) sampling: Sampling,
     pub(crate) max_tokens: usize,
     pub(crate) end_tokens: Vec<u32>,
+    pub(crate) constraint: Option<Constraint>,
     pub(crate) seed: u64,
     pub(crate) logprobs: Option<u32>,
     /// Not 0.

@@ -31,6 +31,10 @@ pub enum TextErrorKind {
     InvalidStop,
     /// The tokenizer's own parts failed on a text or on ids.
     TokenizerFailed,
+    /// A grammar is not one: a malformed schema, regular expression or Lark text, or one that no text satisfies.
+    GrammarInvalid,
+    /// A grammar is over a limit: of its size or depth, of the time to compile it, or of the work for one token.
+    GrammarTooComplex,
 }
 
 impl TextError {

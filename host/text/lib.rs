@@ -4,6 +4,7 @@
 //! - [`Segment`] is what a prompt template writes: a control token by name, trusted text, or untrusted text.
 //!   [`Tokenizer::encode`] joins the segments and lets no untrusted byte take part in a control token.
 //! - [`Detokenizer`] turns ids into text that is never taken back and never ends in half a character.
+//! - [`Grammar`] says what a text must look like, and its [`GrammarMatcher`] which tokens may come next.
 //! - [`StopMatcher`] finds stop strings across the borders of tokens.
 //!
 //! Nothing here knows of models, devices, requests or components.
@@ -15,6 +16,7 @@ mod detokenizer;
 mod encode;
 mod error;
 mod folder;
+mod grammar;
 mod growth;
 mod segment;
 mod stop;
@@ -29,6 +31,7 @@ pub use chat_template::ChatTemplates;
 pub use detokenizer::Detokenizer;
 pub use encode::EncodedToken;
 pub use error::{TextError, TextErrorKind};
+pub use grammar::{Grammar, GrammarMatcher, GrammarSource};
 pub use segment::Segment;
 pub use stop::{Emit, StopMatcher};
 pub use tokenizer::Tokenizer;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokenizers::{Decoder, DecoderWrapper, Model};
 
@@ -12,6 +12,7 @@ use crate::byte_level;
 use crate::chat_template::ChatTemplates;
 use crate::error::{TextError, caught, guarded};
 use crate::folder::{self, Files};
+use crate::grammar::Vocabulary;
 use crate::tokenizer_config::{SpecialTokens, TokenNames};
 use crate::tokenizer_json::{self, MAX_ID, MAX_TOKEN_BYTES};
 
@@ -33,6 +34,8 @@ pub(crate) struct Inner {
     special: SpecialTokens,
     chat_templates: ChatTemplates,
     vocab_size: usize,
+    /// Made when the first grammar is compiled.
+    pub(crate) grammar_vocabulary: OnceLock<Result<Vocabulary, TextError>>,
 }
 
 /// How the bytes of a text lie in the tokens that stand for it.
@@ -141,6 +144,7 @@ impl Tokenizer {
                 special: names.to_special_tokens(),
                 chat_templates,
                 vocab_size: largest_id as usize + 1,
+                grammar_vocabulary: OnceLock::new(),
             }),
         })
     }

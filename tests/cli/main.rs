@@ -7,6 +7,7 @@ mod bench;
 #[cfg(unix)]
 mod chat;
 mod doctor;
+mod grammar;
 mod languages;
 mod run;
 mod support;

@@ -20,6 +20,9 @@ fn the_shipped_components_pass_their_cases() {
         "guest-examples/rust/default-policy",
         "guest-examples/rust/classic",
         "guest-examples/rust/mirostat",
+        "guest-examples/rust/json-only",
+        "guest-examples/rust/dates",
+        "guest-examples/rust/no-words",
         "guest-examples/rust/chat",
     ];
     for component in components {

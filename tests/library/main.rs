@@ -7,6 +7,7 @@ mod components;
 mod containment;
 mod embed_example;
 mod errors;
+mod grammars;
 #[path = "../../host/components/tests/components/guests.rs"]
 #[allow(dead_code, clippy::unwrap_used, reason = "the components' own tests use more of it")]
 mod guests;

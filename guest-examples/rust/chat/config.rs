@@ -36,6 +36,6 @@ impl Config {
 
     /// What an answer is to be like, to a prompt that offers `tools` or none.
     pub(crate) fn generate_options(&self, tools: bool) -> GenerateOptions {
-        GenerateOptions { max_tokens: self.max_tokens, stops: self.stop.clone(), seed: self.seed, tools }
+        GenerateOptions { max_tokens: self.max_tokens, stops: self.stop.clone(), seed: self.seed, tools, grammar: None }
     }
 }

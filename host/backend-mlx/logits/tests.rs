@@ -37,6 +37,28 @@ fn assert_close(name: &str, found: &[f32], expected: &[f32]) {
 type Step = dyn Fn(&mut MlxLogits) -> Result<(), BackendError>;
 
 #[test]
+fn a_mask_is_the_list_of_its_bits() {
+    let scores: Vec<f32> = (0..70).map(|score| score as f32 / 7.0 - 5.0).collect();
+    let listed = [0_u32, 31, 32, 40, 63, 64, 69];
+    let mut mask = [0_u32; 3];
+    listed.iter().for_each(|token| mask[*token as usize / 32] |= 1 << (token % 32));
+    let mut by_list = logits(&scores);
+    by_list.allow(&listed).unwrap();
+    let expected = by_list.read().unwrap();
+    // A bit beyond the vocabulary means nothing.
+    mask[2] |= 1 << 31;
+    let mut by_mask = logits(&scores);
+    by_mask.allow_mask(&mask).unwrap();
+    assert_eq!(by_mask.read().unwrap(), expected);
+    // Words that are missing allow nothing.
+    let mut by_few = logits(&scores);
+    by_few.allow_mask(&mask[..2]).unwrap();
+    let few = by_few.read().unwrap();
+    assert_eq!(few[..64], expected[..64]);
+    assert!(few[64..].iter().all(|score| *score == f32::NEG_INFINITY));
+}
+
+#[test]
 fn every_operation_is_mlx_lms() {
     let fixture = fixture();
     let tokens = [3, 5, 3, 8, 13, 3, 5];

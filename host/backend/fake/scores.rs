@@ -124,6 +124,15 @@ impl Logits for FakeLogits {
         Ok(())
     }
 
+    fn allow_mask(&mut self, mask: &[u32]) -> Result<(), BackendError> {
+        let is_allowed = |token: usize| mask.get(token / 32).is_some_and(|word| word >> (token % 32) & 1 == 1);
+        self.change(|scores| {
+            let forbidden = scores.iter_mut().enumerate().filter(|(token, _)| !is_allowed(*token));
+            forbidden.for_each(|(_, score)| *score = f32::NEG_INFINITY);
+        });
+        Ok(())
+    }
+
     fn forbid(&mut self, tokens: &[u32]) -> Result<(), BackendError> {
         self.check(tokens.iter().copied())?;
         self.change(|scores| tokens.iter().for_each(|&token| scores[token as usize] = f32::NEG_INFINITY));

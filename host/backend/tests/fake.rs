@@ -105,6 +105,10 @@ fn scores_change_as_asked() {
         &after(|logits| logits.allow(&[1, 3]).unwrap()),
         [None, Some(-1.0), None, Some(3.0), None, None, None, None],
     );
+    // Bits 1 and 3, and some beyond the vocabulary; a mask without words forbids all.
+    let masked = after(|logits| logits.allow_mask(&[0xffff_ff0a, 1]).unwrap());
+    assert_are(&masked, [None, Some(-1.0), None, Some(3.0), None, None, None, None]);
+    assert_are(&after(|logits| logits.allow_mask(&[]).unwrap()), [None; 8]);
     assert_eq!(after(|logits| logits.forbid(&[3]).unwrap())[3], f32::NEG_INFINITY);
     let mixed = after(|own| {
         let mut other = own.fork().unwrap();

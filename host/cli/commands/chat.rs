@@ -16,7 +16,7 @@ use super::run::{self, Loaded, Printer};
 use crate::GlobalOptions;
 use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
-use crate::options::{ANSWER, ComponentOptions, ModelOptions, SamplingOptions};
+use crate::options::{self, ANSWER, ComponentOptions, GrammarOptions, ModelOptions, SamplingOptions};
 use crate::output;
 use crate::tools::ToolOptions;
 
@@ -35,6 +35,8 @@ pub(crate) struct Arguments {
     stop: Vec<String>,
     #[command(flatten)]
     sampling: SamplingOptions,
+    #[command(flatten)]
+    grammar: GrammarOptions,
     #[command(flatten)]
     components: ComponentOptions,
     #[command(flatten)]
@@ -87,6 +89,9 @@ async fn build(arguments: &Arguments, model: &Model) -> Result<Chat> {
     }
     if let Some(seed) = arguments.sampling.seed {
         builder = builder.seed(seed);
+    }
+    if let Some(schema) = arguments.grammar.schema()? {
+        builder = builder.json_schema(schema);
     }
     let builder = arguments.tools.apply(arguments.components.apply(builder)).await?;
     Ok(builder.build().await?)
@@ -201,6 +206,14 @@ impl Session<'_> {
         match name {
             "max_tokens" => self.chat.set_max_tokens(count(name, &value)?),
             "seed" => self.chat.set_seed(count(name, &value)? as u64),
+            "json_schema" => {
+                let schema = match &value {
+                    Value::Null => None,
+                    Value::String(file) => Some(options::read_schema(Path::new(file))?),
+                    schema => Some(schema.clone()),
+                };
+                self.chat.set_json_schema(schema).await?;
+            }
             _ => match name.strip_prefix("options.") {
                 Some(option) => self.chat.set_template_option(option, value).await?,
                 None => self.chat.set_sampler_param(name, value).await?,

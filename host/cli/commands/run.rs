@@ -11,7 +11,7 @@ use wasmlx::{
 use crate::GlobalOptions;
 use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
-use crate::options::{ANSWER, ComponentOptions, ModelOptions, SamplingOptions};
+use crate::options::{ANSWER, ComponentOptions, GrammarOptions, ModelOptions, SamplingOptions};
 use crate::output::{self, Output, ProgressLine};
 use crate::tools::ToolOptions;
 
@@ -35,6 +35,8 @@ pub(crate) struct Arguments {
     stop: Vec<String>,
     #[command(flatten)]
     sampling: SamplingOptions,
+    #[command(flatten)]
+    grammar: GrammarOptions,
     #[command(flatten)]
     components: ComponentOptions,
     #[command(flatten)]
@@ -199,6 +201,9 @@ async fn builder(arguments: &Arguments, model: &Model) -> Result<ChatBuilder> {
     if let Some(top) = arguments.logprobs {
         builder = builder.logprobs(top);
     }
+    if let Some(schema) = arguments.grammar.schema()? {
+        builder = builder.json_schema(schema);
+    }
     arguments.tools.apply(arguments.components.apply(builder)).await
 }
 
@@ -224,6 +229,9 @@ async fn complete(
     }
     if let Some(top) = arguments.logprobs {
         builder = builder.logprobs(top);
+    }
+    if let Some(schema) = arguments.grammar.schema()? {
+        builder = builder.json_schema(schema);
     }
     let mut completion = builder.start().await?;
     let canceller = completion.canceller();

@@ -62,8 +62,14 @@ impl HostContext for ChatState {
         options: contexts::GenerateOptions,
     ) -> Result<Result<Resource<HeldGeneration>, wit::Error>> {
         let mut state = self.enter();
-        let contexts::GenerateOptions { max_tokens, stops, seed, tools } = options;
-        let generation = state.generate(&context, GenerateOptions { max_tokens, stops, seed, tools }).await?;
+        let contexts::GenerateOptions { max_tokens, stops, seed, tools, grammar } = options;
+        let generation = match grammar.map(TryInto::try_into).transpose() {
+            Ok(grammar) => {
+                let options = GenerateOptions { max_tokens, stops, seed, tools, grammar };
+                state.generate(&context, options).await?
+            }
+            Err(error) => Err(error),
+        };
         Ok(state.answer(generation))
     }
 

@@ -4,7 +4,7 @@ use wasmlx_backend::{BackendError, BackendErrorKind, Logits as DeviceLogits, Pen
 use wasmtime::component::Resource;
 
 use super::policy::bindings::wasmlx::runner::logits::{Host, HostLogits, HostSampled, Penalties as WitPenalties};
-use super::policy::{Logits, Sampled};
+use super::policy::{Grammar, Logits, Sampled};
 use super::types::wit::{self, Error};
 use crate::handles::HandleError;
 use crate::policy::PolicyState;
@@ -45,6 +45,11 @@ impl HostLogits for PolicyState {
     fn forbid(&mut self, logits: Resource<Logits>, tokens: Vec<u32>) -> Result<(), Error> {
         self.fits(tokens.len())?;
         Ok(self.handles.logits(logits.rep())?.forbid(&tokens)?)
+    }
+
+    fn constrain(&mut self, logits: Resource<Logits>, grammar: Resource<Grammar>) -> Result<(), Error> {
+        let mask = self.grammars.mask(grammar.rep())?;
+        Ok(self.handles.logits(logits.rep())?.allow_mask(&mask)?)
     }
 
     fn penalise(&mut self, logits: Resource<Logits>, penalties: WitPenalties) -> Result<(), Error> {
@@ -128,7 +133,7 @@ impl HostLogits for PolicyState {
 
 impl PolicyState {
     /// Whether a list of tokens is no longer than the vocabulary or the text is: nothing longer makes sense.
-    fn fits(&mut self, length: usize) -> Result<(), Error> {
+    pub(super) fn fits(&mut self, length: usize) -> Result<(), Error> {
         let most = self.vocabulary.size.max(self.handles.position()) as usize;
         if length > most {
             let message = format!("a list of {length} tokens is longer than both the vocabulary and the text ({most})");

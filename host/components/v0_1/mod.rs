@@ -5,6 +5,7 @@
 pub(crate) mod agent;
 pub(crate) mod chat;
 mod contexts;
+mod grammars;
 mod history;
 pub(crate) mod logging;
 mod logits;
@@ -14,3 +15,4 @@ pub(crate) mod template;
 mod templates;
 mod tools;
 pub(crate) mod types;
+mod vocabulary;

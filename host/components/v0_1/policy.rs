@@ -14,6 +14,8 @@ pub(super) mod bindings {
     pub enum Logits {}
     /// See [`Logits`].
     pub enum Sampled {}
+    /// A grammar's place in the policy's own table.
+    pub enum Grammar {}
 
     wasmtime::component::bindgen!({
         path: "../../wit",
@@ -21,6 +23,7 @@ pub(super) mod bindings {
         imports: { default: tracing },
         with: {
             "wasmlx:runner/types": crate::v0_1::types::wit,
+            "wasmlx:runner/grammars.grammar": Grammar,
             "wasmlx:runner/logits.logits": Logits,
             "wasmlx:runner/logits.sampled": Sampled,
         },
@@ -29,12 +32,14 @@ pub(super) mod bindings {
 
 pub(crate) use bindings::SamplingPolicy as World;
 pub(crate) use bindings::exports::wasmlx::runner::policy::{Choice, Op, StepInfo};
-pub(crate) use bindings::{Logits, Sampled};
+pub(crate) use bindings::{Grammar, Logits, Sampled};
 pub(crate) type Linked = bindings::SamplingPolicyPre<PolicyState>;
 
-/// Links a policy: it gets operations on logits, and a log.
+/// Links a policy: it gets grammars, operations on logits, the vocabulary, and a log.
 pub(crate) fn link(mut linker: Linker<PolicyState>, code: &Component) -> wasmtime::Result<Linked> {
+    bindings::wasmlx::runner::grammars::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     bindings::wasmlx::runner::logits::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    bindings::wasmlx::runner::vocabulary::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     logging::link(&mut linker)?;
     bindings::SamplingPolicyPre::new(linker.instantiate_pre(code)?)
 }

@@ -5,8 +5,10 @@ use std::sync::atomic::Ordering;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use wasmlx_backend::fake::tokenizer_json;
 use wasmlx_components::{Component, PolicyComponent, Vocabulary};
 use wasmlx_engine::{Chain, ChainPenalties, Choice, StepInfo};
+use wasmlx_text::Tokenizer;
 
 use super::scores::{WatchedLogits, WatchedToken};
 use super::{Case, CaseOutcome, field, lines};
@@ -111,7 +113,12 @@ fn steps(policy: &PolicyComponent, params: &str, case: &Case) -> Result<CaseOutc
     let seed = field(case, "seed")?.unwrap_or(0);
     let reads: Option<u32> = field(case, "reads")?;
     let size = steps.iter().map(|step| step.logits.len()).max().unwrap_or(0);
-    let vocabulary = Vocabulary { size: u32::try_from(size).unwrap_or(u32::MAX), ..Vocabulary::default() };
+    let vocabulary = Vocabulary {
+        size: u32::try_from(size).unwrap_or(u32::MAX),
+        // The tokens below 256 are the bytes of those numbers.
+        tokenizer: Tokenizer::from_bytes(tokenizer_json().as_bytes()).ok(),
+        ..Vocabulary::default()
+    };
     let mut live = match policy.instantiate(params, None, &vocabulary) {
         Ok(live) => live,
         // A policy that cannot be made fails at its first step, as far as a case can tell.

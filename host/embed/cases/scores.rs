@@ -66,6 +66,10 @@ impl Logits for WatchedLogits {
         self.inner.allow(tokens)
     }
 
+    fn allow_mask(&mut self, mask: &[u32]) -> Result<(), BackendError> {
+        self.inner.allow_mask(mask)
+    }
+
     fn forbid(&mut self, tokens: &[u32]) -> Result<(), BackendError> {
         self.inner.forbid(tokens)
     }

@@ -13,7 +13,7 @@ use wasmlx_backend::{Backend, Input, LoadOptions, Logits};
 use wasmlx_engine::{
     Chain, Choice, Context, Engine, GenerateRequest, LoadRequest, Policy, PolicyError, Sampling, StepInfo,
 };
-use wasmlx_text::Tokenizer;
+use wasmlx_text::{Grammar, GrammarSource, Tokenizer};
 
 const TOKENS: usize = 1000;
 
@@ -50,10 +50,10 @@ fn bare_loop(tokens: usize) {
     token.read().unwrap();
 }
 
-fn engine_loop(context: &mut Context, sampling: Sampling) {
+fn engine_loop(context: &mut Context, sampling: Sampling, grammar: Option<&Grammar>) {
     context.set_tokens(&[1]).unwrap();
-    let stops = vec!["never".to_owned()];
-    let request = GenerateRequest { sampling, max_tokens: TOKENS, stops, ..GenerateRequest::default() };
+    let (stops, grammar) = (vec!["never".to_owned()], grammar.cloned());
+    let request = GenerateRequest { sampling, max_tokens: TOKENS, stops, grammar, ..GenerateRequest::default() };
     let mut generation = context.generate(request).unwrap();
     while generation.blocking_next().is_some() {}
 }
@@ -69,10 +69,15 @@ fn step(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(TOKENS as u64));
     group.bench_function("bare loop", |bencher| bencher.iter(|| bare_loop(TOKENS)));
     group.bench_function("chain", |bencher| {
-        bencher.iter(|| engine_loop(&mut context, Sampling::Chain(Chain::greedy())));
+        bencher.iter(|| engine_loop(&mut context, Sampling::Chain(Chain::greedy()), None));
+    });
+    let letters = GrammarSource::Regex("[a-z]*".to_owned());
+    let grammar = Grammar::compile(context.model().tokenizer().unwrap(), &letters).unwrap();
+    group.bench_function("chain under a grammar", |bencher| {
+        bencher.iter(|| engine_loop(&mut context, Sampling::Chain(Chain::greedy()), Some(&grammar)));
     });
     group.bench_function("policy", |bencher| {
-        bencher.iter(|| engine_loop(&mut context, Sampling::Policy(Box::new(Best))))
+        bencher.iter(|| engine_loop(&mut context, Sampling::Policy(Box::new(Best)), None))
     });
     group.finish();
 }

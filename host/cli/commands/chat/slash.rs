@@ -24,7 +24,7 @@ pub(crate) const COMMANDS: [Help; 11] = [
     help(
         "/set",
         "[NAME VALUE]",
-        "a sampling parameter, max_tokens, seed, or options.NAME of the template; alone, show all",
+        "a sampling parameter, max_tokens, seed, json_schema (a file; null for none), or options.NAME of the template; alone, show all",
     ),
     help("/save", "FILE", "write the conversation to a file"),
     help("/load", "FILE", "go on with a conversation that was saved"),

@@ -13,7 +13,7 @@ use wasmlx_engine::{Choice, Policy, PolicyErrorKind, StepInfo};
 use crate::guests::{GOOD, Guest};
 
 pub(crate) fn vocabulary() -> Vocabulary {
-    Vocabulary { size: wasmlx_backend::fake::VOCABULARY_SIZE, xtc_special: Vec::new() }
+    Vocabulary { size: wasmlx_backend::fake::VOCABULARY_SIZE, ..Vocabulary::default() }
 }
 
 /// Scores by which token 9 is the best.
@@ -85,6 +85,7 @@ on_device! {
     scale(factor: f32) -> ();
     bias(biases: &[(u32, f32)]) -> ();
     allow(tokens: &[u32]) -> ();
+    allow_mask(mask: &[u32]) -> ();
     forbid(tokens: &[u32]) -> ();
     penalise(penalties: &Penalties<'_>) -> ();
     top_k(k: u32) -> ();

@@ -120,6 +120,7 @@ impl Generate {
             max_tokens: self.max_tokens,
             stops: self.stops.clone(),
             end_tokens: if self.ends { vec![END] } else { Vec::new() },
+            grammar: None,
             seed: self.seed,
             logprobs: None,
             prefill_chunk: self.chunk,

@@ -5,6 +5,7 @@
 mod contexts;
 mod failures;
 mod generations;
+mod grammars;
 mod loading;
 mod machine;
 mod policies;

@@ -5,6 +5,7 @@
 mod common;
 mod detokenizer;
 mod forging;
+mod grammars;
 mod loading;
 mod segments;
 mod stop;
