@@ -13,9 +13,11 @@ use crate::failure::{Failure, Result};
 
 /// This host's interfaces, file by file, but for those of agents: they draw in the packages of WASI, and are built by
 /// Cargo against `wit/` itself.
-pub(crate) const FILES: [(&str, &str); 5] = [
+pub(crate) const FILES: [(&str, &str); 7] = [
     ("types.wit", include_str!("../../../wit/types.wit")),
     ("template.wit", include_str!("../../../wit/template.wit")),
+    ("grammars.wit", include_str!("../../../wit/grammars.wit")),
+    ("vocabulary.wit", include_str!("../../../wit/vocabulary.wit")),
     ("policy.wit", include_str!("../../../wit/policy.wit")),
     ("logging.wit", include_str!("../../../wit/logging.wit")),
     ("chat.wit", include_str!("../../../wit/chat.wit")),
