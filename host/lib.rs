@@ -50,6 +50,7 @@
 //!
 //! # Features
 //! `agents` (on by default) runs agents, for which it brings WASI and an HTTP client.
+//! `mcp` (on by default) is `McpServer`, the tools of MCP servers.
 //! `mlx` (on by default) is the MLX backend; without it, give [`HostBuilder::backend`] one of your own.
 //! `default-model` (on by default) is the model `builtin`, 23 MB of the program. `cli` (on by default, since the program
 //! is in this package) is for the `wasmlx` program alone: embedders switch it off.
