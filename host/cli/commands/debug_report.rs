@@ -96,7 +96,7 @@ fn without_user(text: &str) -> String {
     }
 }
 
-/// A folder as `~` wherever it stands as a whole: `/home/ann` is no part of `/home/anna`.
+/// A folder as `~` wherever it stands as a whole: `/people/ann` is no part of `/people/anna`.
 fn without_folder(text: &str, folder: &str) -> String {
     if folder.is_empty() {
         return text.to_owned();
@@ -150,8 +150,8 @@ mod tests {
 
     #[test]
     fn the_users_folder_is_told_from_others() {
-        let text = "/home/ann/x:/home/ann \"/home/ann\" /home/anna /home/ann-old /mnt/home/ann /home/ann";
-        assert_eq!(without_folder(text, "/home/ann"), "~/x:~ \"~\" /home/anna /home/ann-old /mnt/home/ann ~");
+        let text = "/people/ann/x:/people/ann \"/people/ann\" /people/anna /people/ann-old /mnt/people/ann /people/ann";
+        assert_eq!(without_folder(text, "/people/ann"), "~/x:~ \"~\" /people/anna /people/ann-old /mnt/people/ann ~");
         assert_eq!(without_folder("/a", ""), "/a");
     }
 }
