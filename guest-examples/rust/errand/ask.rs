@@ -25,8 +25,13 @@ pub(crate) fn ask(model: &str, question: &str) -> Result<(), Error> {
         context: None,
     };
     context.prompt(&templates::render_for(model, &conversation)?)?;
-    let generation =
-        context.generate(&GenerateOptions { max_tokens: None, stops: Vec::new(), seed: None, tools: false, grammar: None })?;
+    let generation = context.generate(&GenerateOptions {
+        max_tokens: None,
+        stops: Vec::new(),
+        seed: None,
+        tools: false,
+        grammar: None,
+    })?;
     loop {
         let events = generation.next_batch(64)?;
         if events.is_empty() {

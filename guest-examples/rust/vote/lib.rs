@@ -84,7 +84,8 @@ fn ask(model: &str, question: &str) -> Result<(Context, u32), Error> {
 
 /// What one voter says: the content of the answer, reasoning left out.
 fn answer(voter: &Context, seed: u64) -> Result<String, Error> {
-    let options = GenerateOptions { max_tokens: Some(TOKENS), stops: Vec::new(), seed: Some(seed), tools: false, grammar: None };
+    let options =
+        GenerateOptions { max_tokens: Some(TOKENS), stops: Vec::new(), seed: Some(seed), tools: false, grammar: None };
     let generation = voter.generate(&options)?;
     let mut answer = String::new();
     loop {
