@@ -230,9 +230,12 @@ async fn forbidden_words_never_reach_the_reader() {
                     assert!(!words.iter().any(|word| text.contains(word)), "{text}");
                 }
                 Event::Finished(report) => {
-                    assert_eq!(report.tokens.len(), length);
+                    // Where each of the three would complete a word or was gone back from, another token comes, which may
+                    // be the end.
+                    let count = report.tokens.len();
+                    assert!(count == length || count < length && report.finish_reason == FinishReason::Stop);
                     // Each token is a call; what is more, it went back for.
-                    went_back += u64::from(report.cost.boundary_calls > length as u64);
+                    went_back += u64::from(report.cost.boundary_calls > count as u64 + 1);
                 }
                 other => panic!("{other:?}"),
             }

@@ -30,17 +30,12 @@ pub fn parse(allocator: std.mem.Allocator, json: []const u8) !Config {
     };
     const stops = try arena.alloc(wasmlx.wasmlx_string_t, fields.value.stop.len);
     for (stops, fields.value.stop) |*stop, text| stop.* = .{ .ptr = @constCast(text.ptr), .len = text.len };
-    return .{
-        .fields = fields,
-        .options = options,
-        .generate = .{
-            .max_tokens = .{ .is_some = fields.value.max_tokens != null, .val = fields.value.max_tokens orelse 0 },
-            // A pointer that points nowhere is refused at the boundary, but for null.
-            .stops = .{ .ptr = if (stops.len > 0) stops.ptr else null, .len = stops.len },
-            .seed = .{ .is_some = fields.value.seed != null, .val = fields.value.seed orelse 0 },
-            .tools = false,
-        },
-    };
+    var generate = std.mem.zeroes(wasmlx.contexts_generate_options_t);
+    generate.max_tokens = .{ .is_some = fields.value.max_tokens != null, .val = fields.value.max_tokens orelse 0 };
+    // A pointer that points nowhere is refused at the boundary, but for null.
+    generate.stops = .{ .ptr = if (stops.len > 0) stops.ptr else null, .len = stops.len };
+    generate.seed = .{ .is_some = fields.value.seed != null, .val = fields.value.seed orelse 0 };
+    return .{ .fields = fields, .options = options, .generate = generate };
 }
 
 pub fn deinit(config: *Config) void {
