@@ -60,7 +60,7 @@ fn help_groups_options_by_what_they_are_about() {
         group("Answer:"),
         ["--system", "--max-tokens", "--stop", "--agent", "--raw", "--prompt-tokens", "--ignore-eos", "--logprobs"]
     );
-    assert_eq!(group("Components"), ["--template", "--sampler", "--chat"]);
+    assert_eq!(group("Components"), ["--template", "--sampler", "--chat", "--grant"]);
 }
 
 #[test]
