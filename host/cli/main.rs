@@ -77,6 +77,8 @@ fn main() -> ExitCode {
 
 fn start(arguments: Arguments) -> failure::Result {
     match arguments.global.color {
+        // Where `CI` is set, anstream by itself would send colours to a terminal that says it has none.
+        Colour::Auto if is_dumb_terminal() => anstream::ColorChoice::Never.write_global(),
         Colour::Auto => {}
         Colour::Always => anstream::ColorChoice::Always.write_global(),
         Colour::Never => anstream::ColorChoice::Never.write_global(),
@@ -88,6 +90,11 @@ fn start(arguments: Arguments) -> failure::Result {
     // What is still under way (a load that was broken off) ends with the process.
     runtime.shutdown_background();
     result
+}
+
+/// Whether the terminal says that it knows no escape codes, and nobody insists on them.
+fn is_dumb_terminal() -> bool {
+    std::env::var_os("TERM").is_some_and(|name| name == "dumb") && std::env::var_os("CLICOLOR_FORCE").is_none()
 }
 
 /// Logs go to stderr: what RUST_LOG names, else warnings, with `-v` progress, with `-vv` details.

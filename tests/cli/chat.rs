@@ -176,7 +176,7 @@ fn text_of(object: &str) -> String {
 fn a_dumb_terminal_gets_no_escape_codes() {
     let home = tempfile::tempdir().unwrap();
     let mut command = wasmlx(&["chat", "--temperature", "0"]);
-    command.env("WASMLX_HOME", home.path()).env("TERM", "dumb").stdin(std::process::Stdio::inherit());
+    command.env("WASMLX_HOME", home.path()).env("TERM", "dumb").env("CI", "true").stdin(std::process::Stdio::inherit());
     let mut session = spawn_command(command, Some(PATIENCE)).expect("the program starts");
     let mut seen = session.exp_string("> ").unwrap();
     session.send_line(JAPAN).unwrap();

@@ -15,7 +15,7 @@ pub(crate) fn home() -> PathBuf {
 pub(crate) fn wasmlx(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wasmlx"));
     command.args(arguments).env("WASMLX_HOME", home()).stdin(Stdio::null());
-    for name in ["RUST_LOG", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
+    for name in ["RUST_LOG", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "CI"] {
         command.env_remove(name);
     }
     command
