@@ -38,7 +38,8 @@ impl McpServer {
     /// # Errors
     /// [`ErrorKind::ToolFailed`] where it cannot be started, ends, or speaks something else.
     pub async fn start(command: tokio::process::Command) -> Result<Self> {
-        let name = command.as_std().get_program().to_string_lossy().into_owned();
+        let words = std::iter::once(command.as_std().get_program()).chain(command.as_std().get_args());
+        let name = words.map(std::ffi::OsStr::to_string_lossy).collect::<Vec<_>>().join(" ");
         let transport = TokioChildProcess::builder(command).stderr(Stdio::inherit()).spawn();
         let (transport, _) = transport.map_err(|error| failed(&name, format_args!("cannot be started: {error}")))?;
         Self::open(name, ().serve(transport)).await
@@ -71,7 +72,7 @@ impl McpServer {
         Ok(Self { name, connection: Arc::new(connection), offered })
     }
 
-    /// The program or the address.
+    /// The program with its arguments, or the address.
     pub fn name(&self) -> &str {
         &self.name
     }

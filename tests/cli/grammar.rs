@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::support::run;
+use crate::support::{run, run_with_input};
 
 fn file(schema: &Value) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
@@ -55,6 +55,27 @@ fn answers_are_of_the_schema_at_every_temperature() {
     assert_person(&ran.stdout);
     let cut = run(&["run", question, "--json-schema", &schema, "--max-tokens", "4", "--json"]).ok().json();
     assert_eq!((&cut["finish_reason"], &cut["completion_tokens"]), (&json!("length"), &json!(4)));
+}
+
+#[test]
+fn a_chat_is_given_a_schema_and_freed_of_it() {
+    let (folder, schema) = file(&person());
+    let saved = folder.path().join("saved.json");
+    let lines = [
+        format!("/set json_schema {schema}"),
+        "Describe a person as JSON.".to_owned(),
+        format!("/save {}", saved.display()),
+        "Describe another one.".to_owned(),
+        "/set json_schema null".to_owned(),
+        "What is the capital of Japan?".to_owned(),
+    ];
+    let ran = run_with_input(&["chat", "--temperature", "0", "--seed", "1", "--json"], &lines.join("\n")).ok();
+    let answers: Vec<Value> = ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(answers.len(), 3, "{}\n{}", ran.stdout, ran.stderr);
+    assert_person(answers[0]["text"].as_str().unwrap());
+    assert_person(answers[1]["text"].as_str().unwrap());
+    assert!(serde_json::from_str::<Value>(answers[2]["text"].as_str().unwrap()).is_err(), "{}", answers[2]);
+    assert!(saved.exists());
 }
 
 #[test]

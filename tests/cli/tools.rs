@@ -52,7 +52,7 @@ fn an_mcp_server_is_started() {
 
 #[test]
 fn an_mcp_server_that_is_none_is_told() {
-    for (server, expected) in [("true", "the MCP server sh"), ("http://127.0.0.1:1/mcp", "127.0.0.1:1")] {
+    for (server, expected) in [("true", "the MCP server sh -c true"), ("http://127.0.0.1:1/mcp", "127.0.0.1:1")] {
         let ran = run(&["run", QUESTION, "--mcp", server]).failed(1);
         assert!(ran.stderr.contains(expected), "{}", ran.stderr);
         assert_eq!(ran.stdout, "");
