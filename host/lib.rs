@@ -37,7 +37,8 @@
 //! - [`ChatBuilder::run_agent`] runs an agent in place of a conversation: a program with models at hand, and what of
 //!   the world outside a [`Grant`] each gives it.
 //! - [`Tool`] is a function that the model may call: run by the chat, or handed back to the application.
-//! - [`ComponentRef`] names a component: built in, a file, or bytes. [`Host::swap`] puts one into a [`Slot`] of all chats
+//! - [`ComponentRef`] names a component: built in or installed, a file, or bytes. [`Host::inspect_component`] looks
+//!   into one, [`Host::install_component`] keeps it by its name. [`Host::swap`] puts one into a [`Slot`] of all chats
 //!   while they run, [`Chat::swap_with`] into that of one; what the model has read stays read as far as it still holds.
 //!   [`Host::slot_events`] tells what happens to slots by itself.
 //! - [`Error`] has an [`ErrorKind`] to act on, a sentence for a person, and often a hint.
@@ -68,7 +69,7 @@ pub use wasmlx_components::{
     AnswerContext, Conversation, Document, Message, Output, Part, Tool as ToolDefinition, ToolCall,
 };
 pub use wasmlx_components::{Authority, Grant, GrantedFolder, Grants, InvalidGrant};
-pub use wasmlx_components::{ComponentKind, MANIFEST_SECTION, Manifest, Requests};
+pub use wasmlx_components::{ComponentKind, ComputeLimit, KindLimits, MANIFEST_SECTION, Manifest, Requests};
 pub use wasmlx_engine::{CancelToken, Chain, ChainPenalties, TokenLogprobs, Usage};
 pub use wasmlx_text::Segment;
 

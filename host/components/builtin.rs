@@ -1,19 +1,20 @@
-//! The components that come with the host, inside of it.
+//! The components that come with the host, inside of it. `build.rs` says which and finds them.
 
-/// Embeds them; `build.rs` has the same list.
-macro_rules! components {
-    ($($name:literal),*) => {
-        /// The names of the components that come with the host.
-        pub const NAMES: &[&str] = &[$($name),*];
+/// Each by its name.
+const COMPONENTS: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/builtin.rs"));
 
-        /// The bytes of a component that comes with the host.
-        pub fn builtin(name: &str) -> Option<&'static [u8]> {
-            match name {
-                $($name => Some(include_bytes!(concat!(env!("WASMLX_COMPONENTS"), "/", $name, ".wasm"))),)*
-                _ => None,
-            }
-        }
-    };
+/// The names of the components that come with the host.
+pub const BUILTIN_NAMES: [&str; COMPONENTS.len()] = {
+    let mut names = [""; COMPONENTS.len()];
+    let mut index = 0;
+    while index < names.len() {
+        names[index] = COMPONENTS[index].0;
+        index += 1;
+    }
+    names
+};
+
+/// The bytes of a component that comes with the host.
+pub fn builtin(name: &str) -> Option<&'static [u8]> {
+    COMPONENTS.iter().find(|(known, _)| *known == name).map(|(_, bytes)| *bytes)
 }
-
-components!("jinja", "chatml", "llama3", "default-policy", "classic", "mirostat", "chat");

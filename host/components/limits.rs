@@ -7,7 +7,7 @@ use std::time::Duration;
 use wasmtime::component::Component;
 use wasmtime::{ResourceLimiter, Result};
 
-use crate::{ComponentError, ComponentErrorKind};
+use crate::{ComponentError, ComponentErrorKind, ComponentKind};
 
 /// Limits of every component of a runtime. Compute time is a component's own: waiting for tokens, for the device or
 /// for a tool does not count.
@@ -62,7 +62,75 @@ impl Default for Limits {
     }
 }
 
+/// What one component of a kind may use of [`Limits`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KindLimits {
+    /// Bytes of linear memory and tables of an instance.
+    pub memory: usize,
+    /// Instances at once, of this and the kinds that share their places with it.
+    pub instances: u32,
+    /// Elements of a table.
+    pub table_elements: usize,
+    /// Handles on resources that an instance may hold.
+    pub handles: usize,
+    /// Bytes, about, that it may hand to the host in one call.
+    pub bytes_per_call: usize,
+    /// Operations on logits in a step, and how many of them may read; for policies.
+    pub step_operations: Option<(u32, u32)>,
+    /// Compute time of its own.
+    pub compute: Vec<ComputeLimit>,
+}
+
+/// How long something may compute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ComputeLimit {
+    /// What is limited, in a word: `step`.
+    pub name: &'static str,
+    /// The same in words: `a step`.
+    pub of: &'static str,
+    /// The limit.
+    pub time: Duration,
+}
+
 impl Limits {
+    /// What holds for components of a kind.
+    pub fn of(&self, kind: ComponentKind) -> KindLimits {
+        let limit = |name, of, time| ComputeLimit { name, of, time };
+        let compute = match kind {
+            ComponentKind::Template => vec![limit("call", "a call", self.template_call)],
+            ComponentKind::Policy => vec![
+                limit("step", "a step", self.policy_step),
+                limit("call", "any other call", self.policy_setup),
+                limit("request", "a request's steps together", self.policy_request),
+            ],
+            ComponentKind::Chat | ComponentKind::Agent => vec![
+                limit("slice", "between two calls of the host", self.chat_slice),
+                limit("session", "a session", self.chat_session),
+            ],
+        };
+        KindLimits {
+            memory: self.memory(kind),
+            instances: self.instances,
+            table_elements: TABLE_ELEMENTS,
+            handles: HANDLES,
+            bytes_per_call: BYTES_PER_CALL,
+            step_operations: (kind == ComponentKind::Policy)
+                .then_some((self.policy_step_operations, self.policy_step_readings)),
+            compute,
+        }
+    }
+
+    /// Bytes of memory of an instance of a kind.
+    pub(crate) fn memory(&self, kind: ComponentKind) -> usize {
+        match kind {
+            ComponentKind::Template => self.template_memory,
+            ComponentKind::Policy => self.policy_memory,
+            ComponentKind::Chat | ComponentKind::Agent => self.chat_memory,
+        }
+    }
+
     /// The largest memory any instance may have.
     pub(crate) fn largest_memory(&self) -> usize {
         self.template_memory.max(self.policy_memory).max(self.chat_memory)

@@ -18,7 +18,7 @@ use crate::limits::{
 };
 use crate::ticker::{Activity, Ticker};
 use crate::world::World;
-use crate::{Component, ComponentError, ComponentErrorKind, ComponentKind, Limits, Manifest, builtin};
+use crate::{BUILTIN_NAMES, Component, ComponentError, ComponentErrorKind, ComponentKind, Limits, Manifest, builtin};
 
 /// How a [`Runtime`] is set up.
 #[derive(Debug, Clone, Default)]
@@ -137,8 +137,8 @@ impl Runtime {
     /// # Errors
     /// [`ComponentErrorKind::NotFound`] tells which there are.
     pub fn builtin(&self, name: &str) -> Result<Component, ComponentError> {
-        let bytes = builtin::builtin(name).ok_or_else(|| {
-            let message = format!("there is no built-in component `{name}`: {}", builtin::NAMES.join(", "));
+        let bytes = builtin(name).ok_or_else(|| {
+            let message = format!("there is no built-in component `{name}`: {}", BUILTIN_NAMES.join(", "));
             ComponentError::new(ComponentErrorKind::NotFound, "", message)
         })?;
         self.load(name, bytes)
@@ -156,12 +156,11 @@ impl Runtime {
 
     /// What counts the memory of a new instance of a component of a kind, which takes a place among all instances.
     pub(crate) fn meter(&self, kind: ComponentKind) -> Result<MemoryMeter, ComponentError> {
-        let Limits { template_memory, policy_memory, chat_memory, .. } = self.0.limits;
-        match kind {
-            ComponentKind::Template => MemoryMeter::new(template_memory, &self.0.synchronous_places),
-            ComponentKind::Policy => MemoryMeter::new(policy_memory, &self.0.synchronous_places),
-            ComponentKind::Chat | ComponentKind::Agent => MemoryMeter::new(chat_memory, &self.0.asynchronous_places),
-        }
+        let places = match kind {
+            ComponentKind::Template | ComponentKind::Policy => &self.0.synchronous_places,
+            ComponentKind::Chat | ComponentKind::Agent => &self.0.asynchronous_places,
+        };
+        MemoryMeter::new(self.0.limits.memory(kind), places)
     }
 
     /// What takes the lines that guests log.
@@ -227,8 +226,11 @@ fn read_component(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The name and the bytes of a component's file.
-fn read_file(path: &Path) -> Result<(String, Vec<u8>), ComponentError> {
+/// The name (the file's stem) and the bytes of a component's file.
+///
+/// # Errors
+/// [`ComponentErrorKind::NotFound`], [`ComponentErrorKind::Io`].
+pub fn read_file(path: &Path) -> Result<(String, Vec<u8>), ComponentError> {
     let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy();
     let bytes = read_component(path).map_err(|error| {
         let kind = match error.kind() {

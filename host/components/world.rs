@@ -8,7 +8,7 @@ use std::fmt;
 use serde::Deserialize;
 use wasmparser::{ComponentTypeRef, Encoding, Parser, Payload};
 
-use crate::{ComponentError, ComponentErrorKind};
+use crate::{ComponentError, ComponentErrorKind, plain};
 
 /// The package that the interfaces belong to.
 const PACKAGE: &str = "wasmlx:runner/";
@@ -58,6 +58,16 @@ impl ComponentKind {
         }
     }
 
+    /// The world's name in WIT.
+    pub fn world(self) -> &'static str {
+        match self {
+            Self::Template => "prompt-template",
+            Self::Policy => "sampling-policy",
+            Self::Chat => "chat-component",
+            Self::Agent => "agent",
+        }
+    }
+
     /// Its name after an article: `a chat`, `an agent`.
     pub fn with_article(self) -> &'static str {
         match self {
@@ -90,6 +100,8 @@ pub(crate) struct World {
     pub(crate) kind: ComponentKind,
     /// The version of `wasmlx:runner` that it was built for: `0.1.0`.
     pub(crate) version: String,
+    /// The interfaces that it imports, with their versions.
+    pub(crate) imports: Vec<String>,
 }
 
 impl World {
@@ -97,6 +109,10 @@ impl World {
     pub(crate) fn read(name: &str, bytes: &[u8]) -> Result<Self, ComponentError> {
         let error = |kind, message: String| ComponentError::new(kind, name, message);
         let (imports, exports) = outer_names(name, bytes)?;
+        if let Some(unfit) = imports.iter().chain(&exports).find(|name| name.chars().any(plain::is_unfit)) {
+            let message = format!("it is no valid component: {unfit} is no name of an interface");
+            return Err(error(ComponentErrorKind::NotAComponent, message));
+        }
         let kinds = [ComponentKind::Template, ComponentKind::Policy, ComponentKind::Chat];
         let found = exports.iter().find_map(|export| {
             let (interface, version) = own_interface(export)?;
@@ -127,7 +143,7 @@ impl World {
             ));
         }
         let denied: Vec<&str> = imports.iter().map(String::as_str).filter(|import| !kind.is_given(import)).collect();
-        let world = Self { kind, version: version.to_owned() };
+        let world = Self { kind, version: version.to_owned(), imports: imports.clone() };
         if world.is_newer() && !denied.is_empty() && denied.iter().all(|import| own_interface(import).is_some()) {
             let lacks = format!("{} of {KNOWN} is not given {}", kind.with_article(), listing(&denied));
             return Err(error(ComponentErrorKind::UnsupportedVersion, world.too_new(&lacks)));
@@ -299,7 +315,7 @@ mod tests {
     #[test]
     fn the_world_is_that_of_the_export() {
         let world = read(&exporting("wasmlx:runner/policy@0.1.7")).unwrap();
-        assert_eq!(world, World { kind: ComponentKind::Policy, version: "0.1.7".into() });
+        assert_eq!(world, World { kind: ComponentKind::Policy, version: "0.1.7".into(), imports: Vec::new() });
     }
 
     #[test]
@@ -310,6 +326,13 @@ mod tests {
         // 0.10 is not 0.1.
         let error = read(&exporting("wasmlx:runner/chat@0.10.0")).unwrap_err();
         assert_eq!(error.kind(), ComponentErrorKind::UnsupportedVersion);
+    }
+
+    #[test]
+    fn a_name_that_would_move_the_cursor_is_none() {
+        let error = read(&exporting("wasmlx:runner/policy@0.1.0\\1b[2J")).unwrap_err();
+        assert_eq!(error.kind(), ComponentErrorKind::NotAComponent, "{error}");
+        assert!(!error.to_string().contains('\x1b'), "{error}");
     }
 
     #[test]

@@ -1,19 +1,25 @@
 //! Finding components and loading them.
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use wasmlx_components::{BUILTIN_NAMES, CompilerCommand, Component, ComponentKind, Runtime, RuntimeOptions, builtin};
+use wasmlx_components::{
+    BUILTIN_NAMES, CompilerCommand, Component, ComponentKind, Runtime, RuntimeOptions, builtin, read_file,
+};
+use wasmlx_store::InstalledComponents;
 
 use super::error::{Error, ErrorKind, Result};
 
-/// Which component: a name of those that come with the host, a `.wasm` file or a component's folder, or bytes.
+/// Which component: one that comes with the host or was installed, by its name; a `.wasm` file or a component's folder;
+/// or bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ComponentRef {
-    /// One that comes with the host: `jinja`, `chatml`, `llama3`, `default-policy`, `classic`, `mirostat`, `chat`.
-    BuiltIn(String),
+    /// One that comes with the host (`jinja`, `chatml`, `llama3`, `default-policy`, `classic`, `mirostat`, `chat`) or
+    /// was [installed](crate::Host::install_component).
+    Name(String),
     /// A `.wasm` file, or a folder that holds one.
     Path(PathBuf),
     /// A component in memory.
@@ -29,7 +35,7 @@ impl From<&str> for ComponentRef {
     /// What a user types: a path is told from a name by a separator, a leading dot, or `.wasm` at its end.
     fn from(text: &str) -> Self {
         let is_path = text.contains(std::path::is_separator) || text.starts_with('.') || text.ends_with(".wasm");
-        if is_path { Self::Path(PathBuf::from(text)) } else { Self::BuiltIn(text.to_owned()) }
+        if is_path { Self::Path(PathBuf::from(text)) } else { Self::Name(text.to_owned()) }
     }
 }
 
@@ -52,6 +58,7 @@ pub(crate) struct Components {
 }
 
 struct Shared {
+    installed: InstalledComponents,
     cache: PathBuf,
     compiler: Option<CompilerCommand>,
     runtime: OnceLock<Result<Runtime>>,
@@ -59,8 +66,37 @@ struct Shared {
 
 impl Components {
     /// Compiled code is kept in `cache`; what compiles out of the way is `compiler`, or a thread.
-    pub(crate) fn new(cache: PathBuf, compiler: Option<CompilerCommand>) -> Self {
-        Self { shared: Arc::new(Shared { cache, compiler, runtime: OnceLock::new() }) }
+    pub(crate) fn new(installed: InstalledComponents, cache: PathBuf, compiler: Option<CompilerCommand>) -> Self {
+        Self { shared: Arc::new(Shared { installed, cache, compiler, runtime: OnceLock::new() }) }
+    }
+
+    /// The components that were installed.
+    pub(crate) fn installed(&self) -> &InstalledComponents {
+        &self.shared.installed
+    }
+
+    /// What a component is called, and its bytes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`]; [`ErrorKind::InvalidComponent`] for an installed one that is torn; [`ErrorKind::Io`].
+    pub(crate) fn find<'a>(&self, component: &'a ComponentRef) -> Result<(Cow<'a, str>, Cow<'a, [u8]>)> {
+        match component {
+            ComponentRef::Name(name) => {
+                let name_found = Cow::Borrowed(name.as_str());
+                if let Some(bytes) = builtin(name) {
+                    return Ok((name_found, Cow::Borrowed(bytes)));
+                }
+                match self.shared.installed.read(name)? {
+                    Some((_, bytes)) => Ok((name_found, Cow::Owned(bytes))),
+                    None => Err(self.not_found(name)),
+                }
+            }
+            ComponentRef::Path(path) => {
+                let (name, bytes) = read_file(&wasm_file(path)?)?;
+                Ok((Cow::Owned(name), Cow::Owned(bytes)))
+            }
+            ComponentRef::Bytes { name, bytes } => Ok((Cow::Borrowed(name), Cow::Borrowed(bytes))),
+        }
     }
 
     /// Loads a component for a slot. Blocks: one that was never compiled takes a second or two a megabyte.
@@ -73,39 +109,43 @@ impl Components {
 
     /// Loads a component of whatever kind it is. Blocks as [`Components::load`] does.
     pub(crate) fn load_any(&self, component: &ComponentRef) -> Result<Component> {
-        let runtime = self.runtime()?;
-        Ok(match component {
-            ComponentRef::BuiltIn(name) => runtime.builtin(name).map_err(|error| {
-                Error::from(error).with_hint(format_args!("a file or a folder is written as a path: ./{name}"))
-            })?,
-            ComponentRef::Path(path) => runtime.load_file(&wasm_file(path)?)?,
-            ComponentRef::Bytes { name, bytes } => runtime.load(name, bytes)?,
-        })
+        let (name, bytes) = self.find(component)?;
+        Ok(self.runtime()?.load(&name, &bytes)?)
     }
 
     /// The same out of the way of what runs: a component that must be compiled leaves the processors to others.
     pub(crate) fn load_aside(&self, component: &ComponentRef, kind: ComponentKind) -> Result<Component> {
-        let runtime = self.runtime()?;
-        let loaded = match component {
-            ComponentRef::BuiltIn(name) => match builtin(name) {
-                Some(bytes) => runtime.load_aside(name, bytes)?,
-                None => self.load_any(component)?,
-            },
-            ComponentRef::Path(path) => runtime.load_file_aside(&wasm_file(path)?)?,
-            ComponentRef::Bytes { name, bytes } => runtime.load_aside(name, bytes)?,
-        };
-        of_kind(loaded, kind)
+        let (name, bytes) = self.find(component)?;
+        of_kind(self.runtime()?.load_aside(&name, &bytes)?, kind)
     }
 
     /// The names of the components that come with the host, every one of them loaded to see that it can be.
     pub(crate) fn check_built_in(&self) -> Result<Vec<&'static str>> {
-        for name in BUILTIN_NAMES.iter().copied() {
+        for name in BUILTIN_NAMES {
             self.load_any(&name.into())?;
         }
         Ok(BUILTIN_NAMES.to_vec())
     }
 
-    fn runtime(&self) -> Result<&Runtime> {
+    /// That there is no component of this name, and which there are.
+    fn not_found(&self, name: &str) -> Error {
+        const SHOWN: usize = 20;
+        let mut names = BUILTIN_NAMES.map(str::to_owned).to_vec();
+        // What keeps the installed ones from being read is told by who asks for one of them.
+        let listing = self.shared.installed.list().unwrap_or_default();
+        names.extend(listing.entries.into_iter().map(|entry| entry.name));
+        let more = if names.len() > SHOWN { ", ..." } else { "" };
+        names.truncate(SHOWN);
+        Error::new(
+            ErrorKind::NotFound,
+            format_args!("no component `{name}` is built in or installed; there are: {}{more}", names.join(", ")),
+        )
+        .with_hint(format_args!(
+            "a file or a folder is written as a path: ./{name}; `wasmlx component list` shows all names"
+        ))
+    }
+
+    pub(crate) fn runtime(&self) -> Result<&Runtime> {
         let made = self.shared.runtime.get_or_init(|| {
             let options = RuntimeOptions {
                 cache_dir: Some(self.shared.cache.clone()),
@@ -164,7 +204,7 @@ mod tests {
 
     #[test]
     fn paths_are_told_from_names() {
-        assert_eq!(ComponentRef::from("jinja"), ComponentRef::BuiltIn("jinja".to_owned()));
+        assert_eq!(ComponentRef::from("jinja"), ComponentRef::Name("jinja".to_owned()));
         for path in ["./jinja", "guests/jinja", "jinja.wasm", "../x", "."] {
             assert_eq!(ComponentRef::from(path), ComponentRef::Path(PathBuf::from(path)));
         }

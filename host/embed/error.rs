@@ -154,6 +154,8 @@ impl From<StoreError> for Error {
         let kind = match error.kind() {
             StoreErrorKind::NotFound => ErrorKind::NotFound,
             StoreErrorKind::InvalidModel => ErrorKind::InvalidModel,
+            StoreErrorKind::InvalidComponent => ErrorKind::InvalidComponent,
+            StoreErrorKind::InvalidName => ErrorKind::InvalidInput,
             _ => ErrorKind::Io,
         };
         Self::new(kind, error)

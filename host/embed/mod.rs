@@ -16,6 +16,8 @@ mod event;
 mod generation_config;
 mod granted;
 mod host;
+mod inspection;
+mod installed;
 mod manifest;
 #[cfg(feature = "mcp")]
 mod mcp;
@@ -42,6 +44,8 @@ pub use components::ComponentRef;
 pub use error::{Error, ErrorKind, Result};
 pub use event::Event;
 pub use host::{Device, Host, HostBuilder, LoadOptions};
+pub use inspection::{ComponentOrigin, Inspection};
+pub use installed::{ComponentList, InstallOptions, InstallReport, ListedComponent, is_component_name};
 pub use manifest::{embed_manifest, parse_manifest, read_manifest};
 #[cfg(feature = "mcp")]
 pub use mcp::McpServer;

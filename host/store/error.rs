@@ -14,10 +14,14 @@ pub struct StoreError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StoreErrorKind {
-    /// No such model.
+    /// No such model or component.
     NotFound,
     /// A folder that is not a model.
     InvalidModel,
+    /// A component that is not what was installed: its file or its entry is torn, or was changed.
+    InvalidComponent,
+    /// No name for a component, or one that something else has.
+    InvalidName,
     /// Neither `WASMLX_HOME` nor the user's home folder is known.
     NoHome,
     /// A file could not be read or written.

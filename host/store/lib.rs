@@ -1,11 +1,13 @@
-//! The model store: where models lie on disk, and how a name becomes a folder.
+//! The store: where models and components lie on disk, how a name becomes a folder, and a name a component.
 //!
 //! Everything the program writes lies in one folder, its [`home`]. A [`Store`] is a view of that folder; it
 //! resolves what a user types (nothing at all, a name, a Hugging Face id, a path) to a [`ModelFolder`]. The model
-//! that ships with the program ([`default_model`]) is a model like any other once it is unpacked.
+//! that ships with the program ([`default_model`]) is a model like any other once it is unpacked. Components that
+//! were installed lie in [`InstalledComponents`].
 
 #![warn(missing_docs)]
 
+mod components;
 #[cfg(feature = "default-model")]
 pub mod default_model;
 mod error;
@@ -14,6 +16,7 @@ mod model;
 
 use std::path::{Path, PathBuf};
 
+pub use components::{ComponentEntry, InstalledComponents, Listing, is_component_name};
 pub use error::{StoreError, StoreErrorKind};
 pub use home::{HOME_VARIABLE, home};
 pub use model::ModelFolder;
@@ -41,6 +44,11 @@ impl Store {
     /// Where models lie: `models/NAME` or `models/OWNER/NAME`.
     pub fn models(&self) -> PathBuf {
         self.home.join("models")
+    }
+
+    /// The components that were installed.
+    pub fn components(&self) -> InstalledComponents {
+        InstalledComponents::new(self.home.join("components"))
     }
 
     /// Where compiled components are kept. It may be deleted at any time.

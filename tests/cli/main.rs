@@ -6,6 +6,7 @@ mod agents;
 mod bench;
 #[cfg(unix)]
 mod chat;
+mod component;
 mod doctor;
 mod grammar;
 mod languages;

@@ -38,7 +38,7 @@ fn tokens(model: &Model, sampling: Sampling, seed: u64) -> Vec<u32> {
 #[test]
 fn all_of_them_load() {
     for name in BUILTIN_NAMES {
-        assert_eq!(runtime().builtin(name).unwrap().name(), *name);
+        assert_eq!(runtime().builtin(name).unwrap().name(), name);
     }
     assert!(builtin("nothing").is_none());
     let error = runtime().builtin("nothing").unwrap_err();

@@ -1,0 +1,67 @@
+//! `wasmlx component list`: the components that have names.
+
+use serde_json::{Value, json};
+use wasmlx::{Host, ListedComponent};
+
+use crate::GlobalOptions;
+use crate::failure::{Failure, Result};
+use crate::output::{self, Output};
+
+pub(super) fn run(global: &GlobalOptions) -> Result {
+    let list = Host::builder().build()?.list_components()?;
+    let mut output = Output::new();
+    if global.json {
+        let components: Vec<Value> = list.components.iter().map(listed_json).collect();
+        let broken = list.broken.iter().map(|(name, error)| json!({"name": name, "error": error.to_string()}));
+        output.json(&json!({"components": components, "broken": broken.collect::<Vec<_>>()}))?;
+    } else {
+        let rows: Vec<[String; 6]> = list.components.iter().map(row).collect();
+        let headings = ["name", "kind", "version", "size", "digest", ""];
+        let width = |column: usize| {
+            let cells = rows.iter().map(|row| row[column].len());
+            cells.chain([headings[column].len()]).max().unwrap_or_default()
+        };
+        let widths: [usize; 6] = std::array::from_fn(width);
+        let line = |cells: [&str; 6]| {
+            let padded: Vec<String> = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+            padded.join("  ").trim_end().to_owned()
+        };
+        if !global.quiet {
+            output.styled(output::DIM, &line(headings))?;
+            output.text("\n")?;
+        }
+        for row in &rows {
+            output.line(line(row.each_ref().map(String::as_str)))?;
+        }
+        output.flush()?;
+    }
+    for (_, error) in &list.broken {
+        Failure::Failed(error.clone()).report();
+    }
+    if list.broken.is_empty() { Ok(()) } else { Err(Failure::Reported) }
+}
+
+fn row(component: &ListedComponent) -> [String; 6] {
+    [
+        component.name.clone(),
+        component.kind.clone(),
+        component.version.clone().unwrap_or_else(|| "-".to_owned()),
+        output::bytes(component.size),
+        short(&component.digest),
+        if component.built_in { "built in".to_owned() } else { String::new() },
+    ]
+}
+
+/// The beginning of a digest, enough to name it by.
+pub(super) fn short(digest: &str) -> String {
+    format!("sha256-{}", digest.get(..12).unwrap_or(digest))
+}
+
+/// A component as JSON has it.
+pub(super) fn listed_json(component: &ListedComponent) -> Value {
+    json!({
+        "name": component.name, "built_in": component.built_in, "kind": component.kind, "version": component.version,
+        "description": component.description, "digest": format!("sha256-{}", component.digest),
+        "bytes": component.size,
+    })
+}
