@@ -4,6 +4,7 @@ mod console;
 mod http;
 mod key_value;
 mod state;
+mod surroundings;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,8 +16,9 @@ use tracing::Instrument as _;
 use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 
-pub(crate) use key_value::Space;
+pub use key_value::{Space, Spaces};
 pub(crate) use state::AgentState;
+pub use surroundings::Surroundings;
 
 use crate::budget::Budget;
 use crate::call::Call;
@@ -30,7 +32,6 @@ use crate::{
     Canceller, ChatHost, Component, ComponentError, ComponentErrorKind, ComponentKind, MessageLog, Permissions,
 };
 use console::{Console, Events};
-use key_value::Spaces;
 
 /// How many events may wait for their reader before the agent has to.
 const EVENTS: usize = 256;
@@ -71,6 +72,8 @@ pub struct AgentSetup {
     pub arguments: Vec<String>,
     /// Where key-value spaces are kept, those of each component in a folder by its name; without it there are none.
     pub key_value: Option<PathBuf>,
+    /// What takes the place of this machine, where a run is to come out the same each time.
+    pub surroundings: Option<Surroundings>,
 }
 
 /// An agent at work. Dropping it ends it at once, and so does [`Canceller::cancel`]; what it has changed in the world
@@ -170,7 +173,8 @@ async fn work(
     // A run is one turn, from its first instruction.
     session.begin_turn(cancellation);
     let spaces = Spaces::new(setup.key_value.as_deref(), name);
-    let state = AgentState::new(session, console, spaces).map_err(|error| error.of(name))?;
+    let state =
+        AgentState::new(session, console, spaces, setup.surroundings.as_ref()).map_err(|error| error.of(name))?;
     let mut store = Store::new(linked.engine(), state);
     store.limiter(|state| &mut state.session.memory);
     store.set_hostcall_fuel(BYTES_PER_CALL);

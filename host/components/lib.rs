@@ -51,7 +51,7 @@ mod v0_1;
 mod world;
 
 #[cfg(feature = "agents")]
-pub use agent::{AgentComponent, AgentEvent, AgentRun, AgentSetup};
+pub use agent::{AgentComponent, AgentEvent, AgentRun, AgentSetup, Space, Spaces, Surroundings};
 pub use authority::Authority;
 pub use builtin::{BUILTIN_NAMES, builtin};
 pub use chat::{Canceller, ChatComponent, ChatEvent, ChatSession, Turn};

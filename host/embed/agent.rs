@@ -39,6 +39,7 @@ impl ChatBuilder {
         let setup = AgentSetup {
             arguments: arguments.into_iter().map(Into::into).collect(),
             key_value: Some(model.host().home().join("key-value")),
+            surroundings: None,
         };
         let runtime = Handle::current();
         let load = move || Ok(AgentComponent::new(&model.host().components().load(&agent, ComponentKind::Agent)?)?);

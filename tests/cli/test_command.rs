@@ -24,6 +24,8 @@ fn the_shipped_components_pass_their_cases() {
         "guest-examples/rust/dates",
         "guest-examples/rust/no-words",
         "guest-examples/rust/chat",
+        "guest-examples/rust/vote",
+        "guest-examples/rust/errand",
     ];
     for component in components {
         let report = run(&["test", "--json", repository(component).to_str().unwrap()]).ok().json();

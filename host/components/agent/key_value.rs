@@ -25,19 +25,22 @@ const EXTENSION: &str = "value";
 
 /// The spaces of one component.
 #[derive(Debug, Clone)]
-pub(crate) struct Spaces {
+pub struct Spaces {
     /// None where the program around keeps nothing.
     folder: Option<PathBuf>,
 }
 
 impl Spaces {
     /// The spaces of the component of this name, in a folder for those of all, which need not exist yet.
-    pub(crate) fn new(folder: Option<&Path>, component: &str) -> Self {
+    pub fn new(folder: Option<&Path>, component: &str) -> Self {
         Self { folder: folder.map(|folder| folder.join(file_name(component))) }
     }
 
     /// A space; whether the component is given it is seen to elsewhere.
-    pub(crate) fn open(&self, name: &str) -> Result<Space, ComponentError> {
+    ///
+    /// # Errors
+    /// [`ComponentErrorKind::InvalidInput`] for a name that is none; [`ComponentErrorKind::Denied`] where nothing is kept.
+    pub fn open(&self, name: &str) -> Result<Space, ComponentError> {
         check_key("a space's name", name)?;
         let folder = self.folder.as_ref().ok_or_else(|| {
             let message = "this program keeps no key-value spaces";
@@ -49,7 +52,7 @@ impl Spaces {
 
 /// A space. What another process does to it is seen at once; each value is there whole or not at all.
 #[derive(Debug, Clone)]
-pub(crate) struct Space {
+pub struct Space {
     folder: PathBuf,
 }
 
@@ -57,7 +60,11 @@ pub(crate) struct Space {
 static WRITING: Mutex<()> = Mutex::new(());
 
 impl Space {
-    pub(crate) fn get(&self, key: &str) -> Result<Option<Vec<u8>>, ComponentError> {
+    /// The value of a key; none where it has none.
+    ///
+    /// # Errors
+    /// [`ComponentErrorKind::InvalidInput`] for a key that is none, [`ComponentErrorKind::Io`].
+    pub fn get(&self, key: &str) -> Result<Option<Vec<u8>>, ComponentError> {
         let path = self.path(key)?;
         let mut value = Vec::new();
         // Nobody but the user can have put a larger one there; it is not read whole either.
@@ -70,7 +77,11 @@ impl Space {
         }
     }
 
-    pub(crate) fn set(&self, key: &str, value: &[u8]) -> Result<(), ComponentError> {
+    /// Gives a key a value: whole or not at all, and on the disk when it returns.
+    ///
+    /// # Errors
+    /// [`ComponentErrorKind::OutOfMemory`] where the value is too large or the space is full; as [`Space::get`].
+    pub fn set(&self, key: &str, value: &[u8]) -> Result<(), ComponentError> {
         let path = self.path(key)?;
         if value.len() > VALUE_BYTES {
             return Err(too_large(format_args!("a value has at most {VALUE_BYTES} bytes; this has {}", value.len())));
@@ -99,7 +110,11 @@ impl Space {
         }
     }
 
-    pub(crate) fn keys(&self) -> Result<Vec<String>, ComponentError> {
+    /// The keys, sorted.
+    ///
+    /// # Errors
+    /// [`ComponentErrorKind::Io`].
+    pub fn keys(&self) -> Result<Vec<String>, ComponentError> {
         let entries = self.entries()?.into_iter();
         let mut keys: Vec<String> =
             entries.filter_map(|entry| key_of(Path::new(&entry.file_name()).file_stem()?.to_str()?)).collect();

@@ -10,6 +10,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use super::console::{Console, Stderr};
 use super::http::Outgoing;
 use super::key_value::Spaces;
+use super::surroundings::Surroundings;
 use crate::chat_state::ChatState;
 use crate::guest_log::GuestLog;
 use crate::v0_1::logging::Logs;
@@ -33,13 +34,18 @@ pub(crate) struct AgentState {
 }
 
 impl AgentState {
-    /// The state of a new instance, with all that it is given. Touches the disk.
+    /// The state of a new instance, with all that it is given, on this machine or a made-up one. Touches the disk.
     ///
     /// # Errors
     /// [`ComponentErrorKind::Io`] for a granted folder that cannot be opened.
-    pub(super) fn new(session: ChatState, console: Console, spaces: Spaces) -> Result<Self, ComponentError> {
+    pub(super) fn new(
+        session: ChatState,
+        console: Console,
+        spaces: Spaces,
+        surroundings: Option<&Surroundings>,
+    ) -> Result<Self, ComponentError> {
         let permissions = Arc::new(session.permissions.clone());
-        let wasi = wasi(&permissions, &console, &session.guest_log)?;
+        let wasi = wasi(&permissions, &console, &session.guest_log, surroundings)?;
         let mut table = ResourceTable::new();
         table.set_max_capacity(MOST_RESOURCES);
         let (http, outgoing) = (WasiHttpCtx::new(), Outgoing::new(permissions));
@@ -49,7 +55,12 @@ impl AgentState {
 
 /// Standard streams, and the folders and variables that are given. Nothing of the network, whatever is imported: HTTP
 /// has a way of its own.
-fn wasi(permissions: &Permissions, console: &Console, log: &GuestLog) -> Result<WasiCtx, ComponentError> {
+fn wasi(
+    permissions: &Permissions,
+    console: &Console,
+    log: &GuestLog,
+    surroundings: Option<&Surroundings>,
+) -> Result<WasiCtx, ComponentError> {
     let mut wasi = WasiCtx::builder();
     wasi.stdout(console.clone())
         .stderr(Stderr::new(log))
@@ -57,9 +68,16 @@ fn wasi(permissions: &Permissions, console: &Console, log: &GuestLog) -> Result<
         .allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false);
+    if let Some(surroundings) = surroundings {
+        surroundings.surround(&mut wasi);
+    }
     for name in permissions.environment() {
-        // One that is not set, or no text, is not there for the agent either.
-        if let Ok(value) = std::env::var(name) {
+        let value = match surroundings {
+            Some(surroundings) => surroundings.environment.get(name).cloned(),
+            // One that is not set, or no text, is not there for the agent either.
+            None => std::env::var(name).ok(),
+        };
+        if let Some(value) = value {
             wasi.env(name, value);
         }
     }

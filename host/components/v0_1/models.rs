@@ -15,7 +15,11 @@ impl Host for ChatState {
             context_length: model.info().context_length,
             vocabulary_size: model.info().vocabulary_size,
         };
-        Ok(self.enter().models().iter().map(info).collect())
+        let state = self.enter();
+        if state.host.script().is_some() {
+            return Ok(vec![scripted()]);
+        }
+        Ok(state.models().iter().map(info).collect())
     }
 
     async fn encode(&mut self, model: String, text: String) -> Result<Result<Vec<u32>, wit::Error>> {
@@ -37,4 +41,9 @@ impl Host for ChatState {
         };
         Ok(state.answer(text))
     }
+}
+
+/// The model that a script stands for.
+fn scripted() -> ModelInfo {
+    ModelInfo { name: "script".into(), architecture: "script".into(), context_length: 4096, vocabulary_size: 256 }
 }

@@ -1,17 +1,12 @@
 //! Cases of chats: one turn each, with a script in the place of a model.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use wasmlx_components::{
-    BoxFuture, ChatComponent, ChatEvent, ChatHost, ChatSession, Component, ComponentError, ComponentErrorKind,
-    FinishReason, GenerateOptions, Message, MessageLog, OfferedTool, Output, Round, Script, TemplateSetup, Tool, Usage,
-};
-use wasmlx_engine::{GenerateRequest, Model};
+use wasmlx_components::{ChatComponent, ChatEvent, ChatSession, Component, Message, MessageLog};
 
-use super::{Case, CaseOutcome, field, lines};
+use super::case_host::CaseHost;
+use super::{Case, CaseOutcome, field, lines, runtime};
 
 pub(super) fn run(component: &Component, case: &Case) -> Result<CaseOutcome, String> {
     let config = Value::Object(field(case, "config")?.unwrap_or_default()).to_string();
@@ -20,7 +15,7 @@ pub(super) fn run(component: &Component, case: &Case) -> Result<CaseOutcome, Str
     let host = Arc::new(CaseHost::new(component, case)?);
     let chat = ChatComponent::new(component).map_err(|error| error.to_string())?;
 
-    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;
+    let runtime = runtime()?;
     let session = ChatSession::start(runtime.handle(), chat, config, log.clone(), host.clone());
     let outcome = runtime.block_on(async {
         let mut turn = session.send(Vec::new());
@@ -43,103 +38,7 @@ pub(super) fn run(component: &Component, case: &Case) -> Result<CaseOutcome, Str
         Ok(events) => told(&events, &appended),
         Err(error) => format!("error: {error}"),
     };
-    if expected == got && host.script.left() > 0 {
-        let asked = |rounds| format!("{rounds} rounds of the script are left");
-        return Ok(CaseOutcome::Failed { expected: asked(0), got: asked(host.script.left()) });
-    }
-    Ok(CaseOutcome::of(expected, got))
-}
-
-/// Serves a chat from what its case says.
-struct CaseHost {
-    script: Script,
-    tools: Vec<OfferedTool>,
-    results: Mutex<HashMap<String, VecDeque<CallResult>>>,
-    template: Arc<TemplateSetup>,
-}
-
-#[derive(Deserialize)]
-struct RoundOfCase {
-    #[serde(default)]
-    outputs: Vec<Output>,
-    #[serde(default = "stop")]
-    finish: FinishReason,
-    #[serde(default)]
-    usage: Usage,
-}
-
-fn stop() -> FinishReason {
-    FinishReason::Stop
-}
-
-#[derive(Deserialize)]
-struct ToolOfCase {
-    #[serde(flatten)]
-    tool: Tool,
-    #[serde(default)]
-    callable: bool,
-}
-
-/// What a call of a tool answers.
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum CallResult {
-    Ok(String),
-    Error(String),
-    Cancelled(String),
-}
-
-impl CaseHost {
-    fn new(component: &Component, case: &Case) -> Result<Self, String> {
-        let rounds: Vec<RoundOfCase> = field(case, "script")?.unwrap_or_default();
-        let round = |RoundOfCase { outputs, finish, usage }| Round { outputs, finish, usage };
-        let tools: Vec<ToolOfCase> = field(case, "tools")?.unwrap_or_default();
-        let tool = |ToolOfCase { tool, callable }| OfferedTool { tool, callable };
-        Ok(Self {
-            script: Script::new(rounds.into_iter().map(round)),
-            tools: tools.into_iter().map(tool).collect(),
-            results: Mutex::new(field(case, "results")?.unwrap_or_default()),
-            // A script renders nothing, so this is never instantiated.
-            template: Arc::new(TemplateSetup { component: component.clone(), config: String::new() }),
-        })
-    }
-
-    fn result(&self, name: &str) -> Result<String, ComponentError> {
-        let error = |kind, message: String| Err(ComponentError::new(kind, "", message));
-        let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
-        match results.get_mut(name).and_then(VecDeque::pop_front) {
-            Some(CallResult::Ok(result)) => Ok(result),
-            Some(CallResult::Error(message)) => error(ComponentErrorKind::InvalidInput, message),
-            Some(CallResult::Cancelled(message)) => error(ComponentErrorKind::Cancelled, message),
-            None => error(ComponentErrorKind::NotFound, format!("the case has no result for this call of {name}")),
-        }
-    }
-}
-
-impl ChatHost for CaseHost {
-    fn models(&self) -> Vec<Model> {
-        Vec::new()
-    }
-
-    fn template(&self) -> Arc<TemplateSetup> {
-        Arc::clone(&self.template)
-    }
-
-    fn request(&self, _: &Model, _: &GenerateOptions) -> Result<GenerateRequest, ComponentError> {
-        Ok(GenerateRequest::default())
-    }
-
-    fn tools(&self) -> Vec<OfferedTool> {
-        self.tools.clone()
-    }
-
-    fn call_tool(&self, name: String, _: String) -> BoxFuture<Result<String, ComponentError>> {
-        Box::pin(std::future::ready(self.result(&name)))
-    }
-
-    fn script(&self) -> Option<&Script> {
-        Some(&self.script)
-    }
+    Ok(CaseOutcome::of(expected, got).or(host.unasked()))
 }
 
 /// An event in the form that cases have.

@@ -3,9 +3,14 @@
 //! Cases lie beside a component in `cases/*.json`, a list of cases a file; `guest-examples/README.md` and
 //! `templates/README.md` in the source tree tell their form.
 
+#[cfg(feature = "agents")]
+mod agent;
+mod case_host;
 mod chat;
 mod policy;
 mod scores;
+#[cfg(feature = "agents")]
+mod surroundings;
 mod template;
 
 use std::fs;
@@ -96,11 +101,18 @@ fn run_case(component: &Component, case: &Case) -> std::result::Result<CaseOutco
         ComponentKind::Template => template::run(component, case),
         ComponentKind::Policy => policy::run(component, case),
         ComponentKind::Chat => chat::run(component, case),
+        #[cfg(feature = "agents")]
+        ComponentKind::Agent => agent::run(component, case),
         kind => Err(format!("there are no cases for a {kind}")),
     }
 }
 
 impl CaseOutcome {
+    /// The first of two that did not come out.
+    fn or(self, other: Self) -> Self {
+        if self == Self::Passed { other } else { self }
+    }
+
     /// Compares texts for a person.
     fn of(expected: String, got: String) -> Self {
         if expected == got { Self::Passed } else { Self::Failed { expected, got } }
@@ -146,6 +158,11 @@ fn field<T: serde::de::DeserializeOwned>(case: &Case, name: &str) -> std::result
         None => Ok(None),
         Some(value) => serde_json::from_value(value.clone()).map(Some).map_err(|error| format!("`{name}`: {error}")),
     }
+}
+
+/// What chats and agents run on.
+fn runtime() -> std::result::Result<tokio::runtime::Runtime, String> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())
 }
 
 /// The text of a JSON value over several lines, so that two can be compared line by line.
