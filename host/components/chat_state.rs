@@ -16,12 +16,13 @@ use crate::conversation::Conversation;
 use crate::generation::{Generated, HeldGeneration};
 use crate::guest_log::GuestLog;
 use crate::limits::{BYTES_PER_CALL, MemoryMeter, check_stops};
+use crate::log::bytes_of;
 use crate::template::Template;
 use crate::token_budget::TokenBudget;
 use crate::v0_1::types::wit;
 use crate::{
     AnswerContext, ChatHost, ComponentError, ComponentErrorKind, ComponentKind, GenerateOptions, Message, MessageLog,
-    Part, Permissions, TemplateSetup, ToolCall,
+    Permissions, TemplateSetup,
 };
 
 /// The most contexts and generations of a session at once.
@@ -33,6 +34,11 @@ const MOST_HELD: usize = 4;
 
 /// The most messages that a component may append in one turn.
 const MOST_APPENDED: usize = 1024;
+
+/// The most messages that a session may come to have by what its component appends, turn after turn, and their bytes
+/// together. A context of a million tokens has some 4 MiB of text.
+const HISTORY_MESSAGES: usize = 65_536;
+const HISTORY_BYTES: usize = 64 << 20;
 
 /// The state of a chat's store.
 pub(crate) struct ChatState {
@@ -426,6 +432,16 @@ impl ChatState {
             let message = format!("it appended messages of more than {} MiB in a turn", BYTES_PER_CALL >> 20);
             return Err(ComponentError::new(ComponentErrorKind::OutOfMemory, "", message));
         }
+        if self.log.len() >= HISTORY_MESSAGES || self.log.bytes() + bytes_of(&message) > HISTORY_BYTES {
+            let message = format!(
+                "the conversation has {} messages of {} MiB; the most is {HISTORY_MESSAGES}, of {} MiB together: begin \
+                 another",
+                self.log.len(),
+                self.log.bytes() >> 20,
+                HISTORY_BYTES >> 20
+            );
+            return Err(ComponentError::new(ComponentErrorKind::OutOfMemory, "", message));
+        }
         self.appended += 1;
         self.log.push(message);
         Ok(())
@@ -510,17 +526,6 @@ pub(crate) async fn blocking<T: Send + 'static>(
     let (result, computed) = done.map_err(|error| wasmtime::Error::msg(format!("the host failed: {error}")))?;
     budget.charge(computed);
     Ok(result)
-}
-
-/// What a message takes of the host's memory, about.
-fn bytes_of(message: &Message) -> usize {
-    let Message { role, content, reasoning, tool_calls, tool_call_id, name } = message;
-    let texts = content.iter().map(|Part::Text(text)| text.len() + size_of::<Part>());
-    let calls = tool_calls
-        .iter()
-        .map(|ToolCall { id, name, arguments }| id.len() + name.len() + arguments.len() + size_of::<ToolCall>());
-    let optional = [reasoning, tool_call_id, name].into_iter().flatten().map(String::len);
-    size_of::<Message>() + role.len() + texts.chain(calls).chain(optional).sum::<usize>()
 }
 
 /// The tokenizer of a model.

@@ -18,7 +18,7 @@ use crate::component::Linked;
 use crate::guest_log::GuestLog;
 use crate::limits::{BYTES_PER_CALL, HANDLES};
 use crate::token_budget::TokenBudget;
-use crate::v0_1::chat::World;
+use crate::v0_1::chat::{Linked as LinkedChat, World};
 use crate::v0_1::types::wit;
 use crate::{ChatHost, Component, ComponentError, ComponentErrorKind, ComponentKind, MessageLog, Permissions, TurnEnd};
 
@@ -271,10 +271,11 @@ impl Session {
     async fn move_on(&mut self, component: &ChatComponent) -> Result<(), ComponentError> {
         let guest_log = GuestLog::new(component.component());
         // What one has computed is not held against another.
-        let live = self.instantiate(component, self.saved.clone(), &guest_log, Duration::ZERO).await?;
+        let mut computed = Duration::ZERO;
+        let live = self.instantiate(component, self.saved.clone(), &guest_log, &mut computed).await?;
         self.retire();
         self.settle_in(live);
-        self.computed = Duration::ZERO;
+        self.computed = computed;
         self.guest_log = guest_log;
         self.component = component.clone();
         self.before = Some(Before { seat: self.seat, saved: self.saved.clone() });
@@ -315,27 +316,34 @@ impl Session {
         if self.live.is_some() {
             return Ok(());
         }
-        let (component, guest_log, computed) = (self.component.clone(), self.guest_log.clone(), self.computed);
-        let restored = match self.saved.clone() {
-            Some(saved) => self.instantiate(&component, Some(saved), &guest_log, computed).await.map_err(|error| {
-                tracing::warn!("{error}; the chat goes on from its messages alone");
-            }),
-            None => Err(()),
-        };
-        let live = match restored {
-            Ok(live) => live,
-            Err(()) => self.instantiate(&component, None, &guest_log, computed).await?,
-        };
-        self.settle_in(live);
+        // However it ends, what it computed is the session's: a component that fails to begin may not try for ever.
+        let mut computed = self.computed;
+        let made = self.make(&mut computed).await;
+        self.computed = computed;
+        self.settle_in(made?);
         Ok(())
     }
 
+    /// An instance that goes on from what was saved or, where there is nothing that it can restore, begins anew.
+    async fn make(&mut self, computed: &mut Duration) -> Result<Live, ComponentError> {
+        let (component, guest_log) = (self.component.clone(), self.guest_log.clone());
+        if let Some(saved) = self.saved.clone() {
+            match self.instantiate(&component, Some(saved), &guest_log, computed).await {
+                Ok(live) => return Ok(live),
+                Err(error) => tracing::warn!("{error}; the chat goes on from its messages alone"),
+            }
+        }
+        self.instantiate(&component, None, &guest_log, computed).await
+    }
+
+    /// An instance of a component, opened or restored. `computed` is what counts against its session, and is brought up
+    /// to date however this ends.
     async fn instantiate(
         &mut self,
         component: &ChatComponent,
         saved: Option<SavedState>,
         guest_log: &GuestLog,
-        computed: Duration,
+        computed: &mut Duration,
     ) -> Result<Live, ComponentError> {
         let component = component.component();
         let Linked::Chat(linked) = component.linked() else {
@@ -343,7 +351,7 @@ impl Session {
         };
         let limits = component.runtime().limits();
         let memory = component.runtime().meter(component.kind()).map_err(|error| error.of(component.name()))?;
-        let budget = Budget::new(limits.chat_slice, limits.chat_session, computed);
+        let budget = Budget::new(limits.chat_slice, limits.chat_session, *computed);
         let permissions = Permissions::new(component, &self.host.grants());
         self.tokens.set_limit(permissions.tokens(), Instant::now());
         let (host, tokens) = (Arc::clone(&self.host), self.tokens.clone());
@@ -356,27 +364,11 @@ impl Session {
             context.data_mut().budget.tick(Instant::now())?;
             Ok(UpdateDeadline::Yield(1))
         });
-        begin(&mut store);
-        let call = Call::of_request(component, "instantiation");
-        let made = linked.instantiate_async(&mut store).instrument(call.span().clone()).await;
-        let world = ended(call, component, made, store.data())?;
-        begin(&mut store);
-        let exports = world.wasmlx_runner_chat().conversation();
-        let conversation = match saved {
-            None => {
-                let call = Call::of_request(component, "conversation.open");
-                let opened = exports.call_open(&mut store, &self.config).instrument(call.span().clone()).await;
-                ended(call, component, opened, store.data())?
-            }
-            Some(saved) => {
-                let call = Call::of_request(component, "conversation.restore");
-                let saved = saved.into();
-                let restored = exports.call_restore(&mut store, &self.config, &saved);
-                let restored = restored.instrument(call.span().clone()).await;
-                ended(call, component, restored, store.data())?
-            }
-        };
-        let conversation = conversation.map_err(|error| store.data_mut().answered(error, component.name()))?;
+        let begun = begin_conversation(component, linked, &self.config, saved, &mut store).await;
+        let budget = &mut store.data_mut().budget;
+        budget.pause(Instant::now());
+        *computed = budget.session();
+        let (world, conversation) = begun?;
         Ok(Live { store, world, conversation })
     }
 
@@ -425,6 +417,38 @@ impl Live {
         self.store.set_epoch_deadline(1);
         self.store.data_mut().memory.begin_call();
     }
+}
+
+/// Has the guest run its start and `open`, or `restore`.
+async fn begin_conversation(
+    component: &Component,
+    linked: &LinkedChat,
+    config: &str,
+    saved: Option<SavedState>,
+    store: &mut Store<ChatState>,
+) -> Result<(World, ResourceAny), ComponentError> {
+    begin(store);
+    let call = Call::of_request(component, "instantiation");
+    let made = linked.instantiate_async(&mut *store).instrument(call.span().clone()).await;
+    let world = ended(call, component, made, store.data())?;
+    begin(store);
+    let exports = world.wasmlx_runner_chat().conversation();
+    let conversation = match saved {
+        None => {
+            let call = Call::of_request(component, "conversation.open");
+            let opened = exports.call_open(&mut *store, config).instrument(call.span().clone()).await;
+            ended(call, component, opened, store.data())?
+        }
+        Some(saved) => {
+            let call = Call::of_request(component, "conversation.restore");
+            let saved = saved.into();
+            let restored = exports.call_restore(&mut *store, config, &saved);
+            let restored = restored.instrument(call.span().clone()).await;
+            ended(call, component, restored, store.data())?
+        }
+    };
+    let conversation = conversation.map_err(|error| store.data_mut().answered(error, component.name()))?;
+    Ok((world, conversation))
 }
 
 /// The compute time of a call begins: the budget is asked at every epoch.

@@ -41,7 +41,7 @@ pub enum SlotEvent {
         to: String,
         /// Whether it is the host's slot that went back, for every chat; else it is one chat's.
         everywhere: bool,
-        /// How the component broke down. The turn it broke down in failed with the same error.
+        /// How the component broke down, as the error of the turn says it too.
         error: Error,
     },
 }

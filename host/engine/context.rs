@@ -77,7 +77,7 @@ impl Context {
     /// [`EngineErrorKind::TextFailed`], [`EngineErrorKind::ContextFull`], [`EngineErrorKind::Busy`],
     /// [`EngineErrorKind::Unloaded`]; the context stays as it was.
     pub fn prompt(&mut self, segments: &[Segment]) -> Result<PromptInfo, EngineError> {
-        self.change(|old, tokenizer| old.transcript().prompted(tokenizer, segments))
+        self.change(segments, |old, tokenizer| old.transcript().prompted(tokenizer, segments))
     }
 
     /// Adds to the text.
@@ -85,7 +85,7 @@ impl Context {
     /// # Errors
     /// As [`Context::prompt`].
     pub fn append(&mut self, segments: &[Segment]) -> Result<PromptInfo, EngineError> {
-        self.change(|old, tokenizer| match old {
+        self.change(segments, |old, tokenizer| match old {
             Old::Text(transcript) => transcript.appended(tokenizer, segments),
             Old::Former(transcript) => transcript.prompted(tokenizer, segments),
         })
@@ -239,11 +239,13 @@ impl Context {
 
     fn change(
         &mut self,
+        segments: &[Segment],
         make: impl FnOnce(Old<'_>, &Tokenizer) -> Result<Transcript, TextError>,
     ) -> Result<PromptInfo, EngineError> {
         let Some(tokenizer) = self.model.tokenizer() else {
             return Err(invalid("the model was loaded without a tokenizer, so its prompts are tokens, not text"));
         };
+        self.check_bytes(segments, tokenizer)?;
         self.replace(|old| make(old, tokenizer).map_err(text_failed))
     }
 
@@ -260,6 +262,22 @@ impl Context {
         state.transcript = transcript;
         state.former = None;
         Ok(PromptInfo { tokens, cached })
+    }
+
+    /// That a text may fit, before the tokenizer works through it: it takes seconds for what no context can hold.
+    fn check_bytes(&self, segments: &[Segment], tokenizer: &Tokenizer) -> Result<(), EngineError> {
+        let bytes: usize = segments.iter().map(|segment| segment.text().len()).sum();
+        let context_length = self.model.info().context_length;
+        let most = tokenizer.longest_text(context_length as usize);
+        if bytes <= most {
+            return Ok(());
+        }
+        let message = format!(
+            "the text has {bytes} bytes, and {} can hold no more than {context_length} tokens, which are {most} bytes \
+             at the very most: shorten it, or start a new conversation",
+            self.model.name(),
+        );
+        Err(EngineError::new(EngineErrorKind::ContextFull, message))
     }
 
     fn check_room(&self, tokens: usize) -> Result<(), EngineError> {

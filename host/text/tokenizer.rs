@@ -19,6 +19,10 @@ use crate::tokenizer_json::{self, MAX_ID, MAX_TOKEN_BYTES};
 /// All added tokens together are no longer, in bytes of their normalised forms. Those of six thousand take 100 kB.
 const MAX_ADDED_BYTES: f64 = (4 << 20) as f64;
 
+/// How many times shorter a normaliser may make a text: NFKC makes one byte of the four of a mathematical letter, NFC
+/// three of the nine of a Korean syllable that is spelt in letters.
+const MAX_SHRINKAGE: usize = 4;
+
 /// A model's tokenizer. Clones share everything.
 #[derive(Clone)]
 pub struct Tokenizer {
@@ -34,6 +38,8 @@ pub(crate) struct Inner {
     special: SpecialTokens,
     chat_templates: ChatTemplates,
     vocab_size: usize,
+    /// The length of the longest token in bytes.
+    longest: usize,
     /// Made when the first grammar is compiled.
     pub(crate) grammar_vocabulary: OnceLock<Result<Vocabulary, TextError>>,
 }
@@ -99,6 +105,7 @@ impl Tokenizer {
             }
         }
 
+        let longest_added = tokens.iter().map(|token| token.content.len()).max().unwrap_or_default();
         check_lengths(&tokens, parts.normalizer_growth).map_err(|why| invalid(&why))?;
 
         let mut base = tokenizers::Tokenizer::new(parts.model);
@@ -144,6 +151,7 @@ impl Tokenizer {
                 special: names.to_special_tokens(),
                 chat_templates,
                 vocab_size: largest_id as usize + 1,
+                longest: parts.longest.max(longest_added),
                 grammar_vocabulary: OnceLock::new(),
             }),
         })
@@ -167,6 +175,12 @@ impl Tokenizer {
     /// One more than the largest id. A model's logits may be wider, to fill whole blocks.
     pub fn vocab_size(&self) -> usize {
         self.inner.vocab_size
+    }
+
+    /// The most bytes that a text of so many tokens can have. A longer one is known to need more before any of it is
+    /// encoded.
+    pub fn longest_text(&self, tokens: usize) -> usize {
+        tokens.saturating_mul(self.inner.longest).saturating_mul(MAX_SHRINKAGE)
     }
 
     /// The id of a token by the name that the vocabulary has for it.

@@ -37,6 +37,8 @@ pub(crate) struct Parts {
     pub(crate) unknown_id: Option<u32>,
     /// The largest id in the model's vocabulary.
     pub(crate) largest_id: u32,
+    /// The length of the longest entry of the model's vocabulary in bytes.
+    pub(crate) longest: usize,
     pub(crate) normalizer: Option<NormalizerWrapper>,
     /// How many times longer the normaliser can make a text.
     pub(crate) normalizer_growth: f64,
@@ -58,7 +60,7 @@ pub(crate) fn read(json: &[u8]) -> Result<Parts, Refusal> {
     if let Some(version) = file.version.filter(|version| version != "1.0") {
         return Err(format!("its version is {version:?}, and only \"1.0\" is known"));
     }
-    let largest_id = file.model.vocab.largest_id;
+    let (largest_id, longest) = (file.model.vocab.largest_id, file.model.vocab.longest);
     let (model, unknown_id) = build_model(file.model)?;
     let written_ids = file.added_tokens.iter().filter_map(|token| Some((token.id?, token.content.clone()))).collect();
     let growth = |name: &str, part: &Option<Value>| {
@@ -71,6 +73,7 @@ pub(crate) fn read(json: &[u8]) -> Result<Parts, Refusal> {
         model,
         unknown_id,
         largest_id,
+        longest,
         normalizer: part("normalizer", file.normalizer)?,
         normalizer_growth,
         pre_tokenizer: part("pre_tokenizer", file.pre_tokenizer)?,

@@ -90,6 +90,7 @@ pub(crate) fn build(file: VocabFile, merges: Vec<Merge>, family: Family, prefix_
         model,
         unknown_id,
         largest_id: file.largest_id,
+        longest: file.longest,
         normalizer: (family == Family::Qwen2).then(|| NFC.into()),
         normalizer_growth: 1.0,
         pre_tokenizer: Some(pre_tokenizer),

@@ -12,6 +12,8 @@ mod grammar;
 mod languages;
 mod run;
 mod support;
+#[cfg(unix)]
+mod swaps;
 mod template;
 mod test_command;
 #[cfg(unix)]

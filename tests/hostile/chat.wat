@@ -10,6 +10,7 @@
   (import "wasmlx:runner/models@0.1.0" "list" (func $models (param i32)))
   (import "wasmlx:runner/history@0.1.0" "append"
     (func $append (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))
+  (import "wasmlx:runner/tools@0.1.0" "call" (func $call-tool (param i32 i32 i32 i32 i32)))
   (import "wasmlx:runner/logging@0.1.0" "log" (func $log (param i32 i32 i32)))
 COMMON
   ;; [module]

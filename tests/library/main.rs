@@ -12,6 +12,7 @@ mod grammars;
 #[allow(dead_code, clippy::unwrap_used, reason = "the components' own tests use more of it")]
 mod guests;
 mod models;
+mod rollbacks;
 mod server;
 mod support;
 mod swaps;

@@ -31,7 +31,7 @@ impl Gate {
     }
 
     /// Comes to the gate, and waits until it is open.
-    pub(super) fn pass(&self) {
+    pub fn pass(&self) {
         let mut passage = self.lock();
         passage.reached = true;
         self.0.1.notify_all();

@@ -161,17 +161,28 @@ fn templates(criterion: &mut Criterion) {
             bencher.iter(|| parser.push(" word").unwrap());
         });
     }
+}
+
+/// What a swap adds to the time of those who look into the slot: everything else is done before, elsewhere.
+fn swaps(criterion: &mut Criterion) {
     let setup = || Arc::new(TemplateSetup { component: GOOD.template(), config: "{}".into() });
-    let (slot, other) = (Slot::new(setup()), setup());
-    criterion.bench_function("swap", |bencher| bencher.iter(|| slot.swap(Arc::clone(&other))));
+    let mut group = criterion.benchmark_group("swap");
+    // Two values take each other's place, so that none is made or freed: the pointer alone.
+    let (slot, mut aside) = (Slot::new(setup()), setup());
+    group.bench_function("pointer", |bencher| {
+        bencher.iter(|| aside = slot.swap(Arc::clone(&aside)));
+    });
     // As a host does it: the new seat knows the one before, whose own trial ends.
-    let slot = Slot::new(Arc::new(Seat::new(setup())));
-    criterion.bench_function("swap of a seat on trial", |bencher| {
+    let (slot, value) = (Slot::new(Arc::new(Seat::new(setup()))), setup());
+    group.bench_function("seat on trial", |bencher| {
         bencher.iter(|| {
-            let seat = Arc::new(Seat::on_trial(Arc::clone(&other), 3, slot.current()));
+            let seat = Arc::new(Seat::on_trial(Arc::clone(&value), 3, slot.current()));
             slot.swap(seat).end_trial();
         });
     });
+    // What each turn does, and a reader during a swap.
+    group.bench_function("look", |bencher| bencher.iter(|| black_box(slot.current())));
+    group.finish();
 }
 
 fn loading(criterion: &mut Criterion) {
@@ -195,5 +206,5 @@ fn loading(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, policies, templates, loading);
+criterion_group!(benches, policies, templates, swaps, loading);
 criterion_main!(benches);

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use wasmlx_backend::fake::FakeScript;
 use wasmlx_components::{
-    AnswerContext, ChatEvent, Component, ComponentError, ComponentErrorKind, Conversation, Limits, PolicyComponent,
-    Runtime, Template,
+    AnswerContext, ChatComponent, ChatEvent, ChatSession, Component, ComponentError, ComponentErrorKind, Conversation,
+    Limits, Message, MessageLog, PolicyComponent, Runtime, Template,
 };
 use wasmlx_engine::{EngineError, Event, FinishReason, GenerateRequest, PolicyError, PolicyErrorKind, Sampling};
 use wasmlx_text::Segment;
 
 use crate::chats::{self, TestHost};
-use crate::guests::{GOOD, Guest, component, runtime, runtime_with};
+use crate::guests::{Attack, GOOD, Guest, component, runtime, runtime_with};
 use crate::others::Others;
 use crate::policies::{INFO, logits, vocabulary};
 use crate::shipped;
@@ -99,6 +99,7 @@ fn chats_that_lie() {
         ("hoards-contexts", Kind::OutOfMemory, "64 contexts and generations"),
         ("appends-in-open", Kind::Denied, "in a turn alone"),
         ("generates-in-open", Kind::Denied, "in a turn alone"),
+        ("calls-tools-in-open", Kind::Denied, "call tools in a turn alone"),
         ("appends-without-end", Kind::OutOfMemory, "more than 1024 messages"),
         ("appends-megabytes", Kind::OutOfMemory, "more than 32 MiB"),
         ("logs-without-end-in-a-chat", Kind::Deadline, "30 ms of its own compute"),
@@ -160,6 +161,46 @@ fn a_chat_that_only_calls_the_host_spends_its_session() {
     let error = others.attacked("calls-without-end", || chats::one_turn(&component, None)).unwrap_err();
     assert_eq!(error.kind(), Kind::Deadline, "{error}");
     assert!(error.message().contains("session"), "{error}");
+}
+
+#[test]
+fn a_chat_that_cannot_begin_spends_its_session() {
+    let limits =
+        Limits { chat_slice: Duration::from_millis(10), chat_session: Duration::from_millis(30), ..Limits::default() };
+    let component =
+        Guest { place: 1, attack: Attack::Loop, ..GOOD }.load_on(&runtime_with(limits), "chat", "chat-component");
+    let tokio = chats::tokio();
+    let host = std::sync::Arc::new(TestHost::new(&tokio, FakeScript::new(), GOOD.template()));
+    let session = chats::session(&tokio, &component, None, host);
+    let errors: Vec<String> = (0..8).map(|_| chats::events(&session, "hello").unwrap_err().to_string()).collect();
+    assert!(errors[0].contains("without a call of the host"), "{errors:#?}");
+    assert!(errors[7].contains("the session has spent"), "what it computed in vain is counted: {errors:#?}");
+}
+
+#[test]
+fn a_conversation_has_a_most() {
+    let component = guest("appends-without-end").chat();
+    let tokio = chats::tokio();
+    let host = std::sync::Arc::new(TestHost::new(&tokio, FakeScript::new(), GOOD.template()));
+    for (log, sentence) in [
+        (vec![Message::user("x".repeat(64 << 20))], "2 messages of 64 MiB"),
+        (vec![Message::user(""); 65_535], "65536 messages of"),
+    ] {
+        let log = MessageLog::new(log);
+        let session = ChatSession::resume(
+            tokio.handle(),
+            ChatComponent::new(&component).unwrap(),
+            "{}".into(),
+            None,
+            log.clone(),
+            host.clone(),
+        );
+        let before = log.len();
+        let error = chats::events(&session, "").unwrap_err();
+        assert_eq!(error.kind(), Kind::OutOfMemory, "{error}");
+        assert!(error.message().contains(sentence), "{error}");
+        assert_eq!(log.len(), before, "a failed turn leaves no message");
+    }
 }
 
 #[test]

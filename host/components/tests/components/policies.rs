@@ -3,14 +3,13 @@
 use std::any::Any;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Duration;
 
-use wasmlx_backend::fake::{FakeBackend, FakeScript};
+use wasmlx_backend::fake::{FakeBackend, FakeScript, Gate};
 use wasmlx_backend::{Backend, BackendError, Input, LoadOptions, Logits, Penalties, SampleKey, Token};
 use wasmlx_components::{ComponentErrorKind, PolicyComponent, Vocabulary};
 use wasmlx_engine::{Choice, Policy, PolicyErrorKind, StepInfo};
 
-use crate::guests::{GOOD, Guest};
+use crate::guests::{Attack, GOOD, Guest};
 
 pub(crate) fn vocabulary() -> Vocabulary {
     Vocabulary { size: wasmlx_backend::fake::VOCABULARY_SIZE, ..Vocabulary::default() }
@@ -51,10 +50,10 @@ fn a_handle_kept_over_its_step_is_an_error_that_the_guest_sees() {
     assert_eq!(policy.step(&INFO, logits()).err().unwrap().message, error.message);
 }
 
-/// Logits on a device that is slow to be read, and that tell when they are dropped.
+/// Logits on a device that is not read before a gate is open, and that tell when they are dropped.
 struct OnDevice {
     logits: Box<dyn Logits>,
-    delay: Duration,
+    gate: Gate,
     _alive: Arc<()>,
 }
 
@@ -65,7 +64,7 @@ macro_rules! on_device {
                 self.logits.$name($($argument),*)
             })*
             fn entropy(&mut self) -> Result<f32, BackendError> {
-                std::thread::sleep(self.delay);
+                self.gate.pass();
                 self.logits.entropy()
             }
             fn fork(&self) -> Result<Box<dyn Logits>, BackendError> {
@@ -104,17 +103,29 @@ on_device! {
 fn a_kept_handle_keeps_no_arrays_alive() {
     let mut policy = policy(Guest { hoards: true, ..GOOD });
     let alive = Arc::new(());
-    let logits = OnDevice { logits: logits(), delay: Duration::ZERO, _alive: alive.clone() };
+    let logits = OnDevice { logits: logits(), gate: Gate::new(), _alive: alive.clone() };
     policy.step(&INFO, Box::new(logits)).unwrap();
     assert_eq!(Arc::strong_count(&alive), 1);
 }
 
 #[test]
 fn waiting_for_the_device_is_not_computing() {
-    let mut policy = policy(Guest { reads: true, operations: 100, ..GOOD });
-    // Several times what a step may compute.
-    let logits = OnDevice { logits: logits(), delay: Duration::from_millis(90), _alive: Arc::default() };
-    policy.step(&INFO, Box::new(logits)).unwrap();
+    let mut waiting = policy(Guest { reads: true, operations: 100, ..GOOD });
+    let gate = Gate::new();
+    let logits_on_device = OnDevice { logits: logits(), gate: gate.clone(), _alive: Arc::default() };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            gate.wait_until_reached();
+            // It waits for as long as others on the same clock are stopped in, twice over.
+            let stopped = [(); 2].map(|()| {
+                let mut computing = policy(Guest { place: 4, attack: Attack::Loop, ..GOOD });
+                computing.step(&INFO, logits()).err().map(|error| error.kind)
+            });
+            gate.open();
+            assert_eq!(stopped, [Some(PolicyErrorKind::Deadline); 2]);
+        });
+        waiting.step(&INFO, Box::new(logits_on_device)).unwrap();
+    });
 }
 
 #[test]

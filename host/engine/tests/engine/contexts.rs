@@ -367,3 +367,17 @@ fn without_answers_the_text_before_makes_no_difference() {
         prop_assert_eq!(changed.tokens(), tokenizer().encode(&two).unwrap());
     });
 }
+
+#[test]
+fn a_text_that_cannot_fit_is_refused_before_it_is_encoded() {
+    let (model, _) = model(FakeScript::new().context_length(16));
+    let most = tokenizer().longest_text(16);
+    let mut context = context(&model, "abc");
+    // An unknown control token is found where a prompt is encoded, so what is refused for its length was not.
+    let prompt = |length: usize| [Segment::Control("none".into()), Segment::Untrusted("x".repeat(length - 4))];
+    for (length, kind) in [(most, EngineErrorKind::InvalidInput), (most + 1, EngineErrorKind::ContextFull)] {
+        assert_eq!(context.prompt(&prompt(length)).unwrap_err().kind(), kind);
+        assert_eq!(context.append(&prompt(length)).unwrap_err().kind(), kind);
+    }
+    assert_eq!(context.tokens(), bytes("abc"));
+}
