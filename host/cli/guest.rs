@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use wasmlx::ComponentRef;
+use wasmlx::{ComponentRef, ErrorKind, Host};
 
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::output;
-use crate::project::{Language, Project};
+use crate::project::{Built, Language, Project};
 
 /// A component with its cases.
 pub(crate) struct Guest {
@@ -20,8 +20,7 @@ impl Guest {
     /// (`target/components/NAME.wasm` of its workspace); else the folder's own `.wasm` file; else it is built now.
     pub(crate) fn find(path: &Path) -> Result<Self> {
         if !path.is_dir() {
-            let cases = path.parent().unwrap_or(Path::new("")).join("cases");
-            return Ok(Self { component: path.into(), cases });
+            return Ok(Self::file(path));
         }
         let cases = path.join("cases");
         let project = Project::find(path)?;
@@ -35,6 +34,57 @@ impl Guest {
             Some(project) if !has_own => Ok(Self { component: build(&project)?, cases }),
             // What is wrong with a folder that has none, or several, the library says.
             _ => Ok(Self { component: path.into(), cases }),
+        }
+    }
+
+    fn file(path: &Path) -> Self {
+        Self { component: path.into(), cases: path.parent().unwrap_or(Path::new("")).join("cases") }
+    }
+}
+
+/// A component that is worked on.
+pub(crate) enum Source {
+    /// The folder of its source.
+    Project(PathBuf),
+    /// Its `.wasm` file, which something else builds.
+    File(PathBuf),
+}
+
+impl Source {
+    /// What is at a path.
+    ///
+    /// # Errors
+    /// `NotFound` where nothing is, or no source that is known.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        if path.is_dir() {
+            Project::open(path)?;
+            return Ok(Self::Project(path.to_path_buf()));
+        }
+        if !path.exists() {
+            return Err(Failure::new(ErrorKind::NotFound, format_args!("{} is not there", path.display())));
+        }
+        Ok(Self::File(path.to_path_buf()))
+    }
+
+    /// The files and folders that it depends on, cases included.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Project(folder) => vec![folder.clone()],
+            Self::File(file) => vec![file.clone(), Guest::file(file).cases],
+        }
+    }
+
+    /// The component as its files are now. A source is built, into the file of its name in its folder.
+    ///
+    /// # Errors
+    /// As [`Built::make`].
+    pub(crate) async fn build(&self, host: &Host) -> Result<Guest> {
+        match self {
+            Self::Project(folder) => {
+                let built = Built::make(Project::open(folder)?, host, None).await?;
+                Ok(Guest::file(&built.file))
+            }
+            Self::File(file) => Ok(Guest::file(file)),
         }
     }
 }

@@ -9,6 +9,7 @@ mod output;
 mod project;
 mod statistics;
 mod tools;
+mod watch;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;

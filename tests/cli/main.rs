@@ -19,3 +19,5 @@ mod test_command;
 #[cfg(unix)]
 mod tools;
 mod usage;
+#[cfg(unix)]
+mod watch;

@@ -1,24 +1,50 @@
 //! `wasmlx test`: a component's own cases, with no model.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use wasmlx::{CaseOutcome, Host};
 
 use crate::GlobalOptions;
 use crate::failure::{Failure, Result};
-use crate::guest::Guest;
+use crate::guest::{Guest, Source};
+use crate::interrupt::Interrupt;
 use crate::output::{self, Output};
+use crate::watch::{self, Watch};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// A component's folder, with its cases in `cases/*.json`, or its .wasm file, with `cases/` beside it
     path: PathBuf,
+    /// Build and test again whenever the source or a case changes, until Ctrl-C
+    #[arg(long)]
+    watch: bool,
 }
 
 pub(crate) async fn run(arguments: &Arguments, global: &GlobalOptions) -> Result {
     let host = Host::builder().build()?;
-    let guest = Guest::find(&arguments.path)?;
+    if arguments.watch {
+        return watch(&arguments.path, &host, global).await;
+    }
+    test(Guest::find(&arguments.path)?, &host, global).await
+}
+
+/// Tests a component as its files are, again and again.
+async fn watch(path: &Path, host: &Host, global: &GlobalOptions) -> Result {
+    let _interrupt = Interrupt::listen();
+    let source = Source::open(path)?;
+    let mut watch = Watch::new(source.files());
+    loop {
+        let outcome = match source.build(host).await {
+            Ok(guest) => test(guest, host, global).await,
+            Err(failure) => Err(failure),
+        };
+        watch::tell(outcome, global)?;
+        watch.next(global).await;
+    }
+}
+
+async fn test(guest: Guest, host: &Host, global: &GlobalOptions) -> Result {
     let report = host.test_component(guest.component, guest.cases).await?;
     let failed = report.failed();
     let mut output = Output::new();

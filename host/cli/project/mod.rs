@@ -1,5 +1,6 @@
 //! A component's source: a folder with code in one of five languages and, beside it, its manifest and its cases.
 
+mod built;
 mod c;
 mod interfaces;
 mod javascript;
@@ -16,6 +17,7 @@ use wasmlx::{Error, ErrorKind, Manifest};
 
 use crate::failure::{Failure, Result};
 
+pub(crate) use built::Built;
 pub(crate) use interfaces::FILES as INTERFACES;
 pub(crate) use language::Language;
 

@@ -1,0 +1,112 @@
+//! `--watch`: what changes is built, tested and run again.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::support::{run, wasmlx};
+
+/// The program under watch of its files, ended with the test.
+struct Watching {
+    child: Child,
+    lines: BufReader<ChildStdout>,
+}
+
+impl Watching {
+    fn start(arguments: &[&str]) -> Self {
+        let mut command = wasmlx(arguments);
+        command.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("scaffolds"));
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap());
+        Self { child, lines }
+    }
+
+    /// The next object that it prints, waiting for it.
+    fn next(&mut self) -> Value {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
+    }
+
+    /// What Ctrl-C makes of it: its exit code.
+    fn interrupt(mut self) -> Option<i32> {
+        let interrupted = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().unwrap();
+        assert!(interrupted.success());
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Writes a file as editors do: another that then takes its name.
+fn save(path: &Path, bytes: impl AsRef<[u8]>) {
+    let new = path.with_file_name(".new");
+    fs::write(&new, bytes).unwrap();
+    fs::rename(new, path).unwrap();
+}
+
+fn component(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/components").join(name).with_extension("wasm")
+}
+
+#[test]
+fn a_test_runs_again_when_a_case_or_the_component_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, cases) = (folder.path().join("mine.wasm"), folder.path().join("cases/plans.json"));
+    fs::copy(component("default-policy"), &file).unwrap();
+    fs::create_dir(folder.path().join("cases")).unwrap();
+    let planned = |temperature: f64| {
+        json!([{"name": "warm", "params": {"temperature": 0.5, "top_p": 1}, "plan": [{"temperature": temperature}]}])
+            .to_string()
+    };
+    fs::write(&cases, planned(0.5)).unwrap();
+    let mut watching = Watching::start(&["test", "--watch", "--json", file.to_str().unwrap()]);
+    assert_eq!(watching.next()["passed"], 1);
+    save(&cases, planned(0.75));
+    assert_eq!(watching.next()["failed"], 1);
+    fs::remove_file(&cases).unwrap();
+    assert!(watching.next()["error"].as_str().unwrap().contains("holds no cases"));
+    save(&cases, planned(0.5));
+    assert_eq!(watching.next()["passed"], 1);
+    save(&file, b"\0asm");
+    assert!(watching.next()["error"].is_string());
+    save(&file, fs::read(component("default-policy")).unwrap());
+    assert_eq!(watching.next()["passed"], 1);
+    assert_eq!(watching.interrupt(), Some(130));
+}
+
+#[test]
+fn a_source_is_built_again_and_one_that_does_not_build_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let project = folder.path().join("mine");
+    let path = project.to_str().unwrap();
+    run(&["component", "new", "--lang", "rust", "--kind", "policy", path]).ok();
+    let mut watching = Watching::start(&["test", "--watch", "--json", path]);
+    assert_eq!(watching.next()["failed"], 0);
+    let source = project.join("src/lib.rs");
+    let text = fs::read_to_string(&source).unwrap();
+    save(&source, "fn");
+    assert!(watching.next()["error"].as_str().unwrap().contains("does not build"));
+    // What was built before is still there.
+    assert!(project.join("mine.wasm").is_file());
+    save(&source, text);
+    assert_eq!(watching.next()["failed"], 0);
+}
+
+#[test]
+fn what_is_not_there_is_not_watched() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = run(&["test", "--watch", folder.path().join("a.wasm").to_str().unwrap()]).failed(1);
+    assert!(ran.stderr.contains("is not there"), "{}", ran.stderr);
+    let ran = run(&["test", "--watch", folder.path().to_str().unwrap()]).failed(1);
+    assert!(ran.stderr.contains("holds no component's source"), "{}", ran.stderr);
+}
