@@ -53,7 +53,7 @@ pub struct FakeBackend {
 impl FakeBackend {
     /// A device that follows this script.
     pub fn new(script: FakeScript) -> Self {
-        Self { script: Arc::new(script), state: Arc::default() }
+        Self { state: Arc::new(State::with_room(script.most_tokens())), script: Arc::new(script) }
     }
 
     /// A view of what it does, which outlives it.
@@ -135,7 +135,8 @@ impl FakeModel {
         }
         let cache = FakeCache::of(cache, &self.state)?;
         let pass = self.state.next_pass();
-        let failure = unknown.and_then(|()| self.script.at_pass(pass));
+        let failure =
+            unknown.and_then(|()| self.script.at_pass(pass)).and_then(|()| self.state.check_room(tokens.len()));
         cache.extend(tokens);
         self.state.note_memory();
         Ok((pass, failure))

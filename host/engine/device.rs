@@ -204,7 +204,7 @@ impl Device {
                 None => start.fail(),
             },
             Command::Fork(from, to, reply) => {
-                let _ = reply.send(self.scheduler.fork(from, to));
+                let _ = reply.send(self.scheduler.fork(from, to, &mut *self.backend));
             }
             Command::DropContext(context) => self.scheduler.drop_context(context),
             // Handled by the loop.

@@ -21,6 +21,7 @@ mod engine;
 mod error;
 mod event;
 mod generation;
+mod idle;
 mod marked;
 mod model;
 mod output;

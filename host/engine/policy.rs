@@ -22,7 +22,8 @@ pub trait Policy: Send {
         0
     }
 
-    /// Chooses what comes next.
+    /// Chooses what comes next. Where the device then has no memory to go on with a token that was drawn, and some is
+    /// freed, the policy is asked for that token once more, with no new ones.
     ///
     /// # Errors
     /// Any error ends this generation, and no other, with [`EngineErrorKind::PolicyFailed`].

@@ -1,12 +1,13 @@
 //! Whose turn it is on the device, and the caches of those who wait.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
 
-use wasmlx_backend::Backend;
+use wasmlx_backend::{Backend, BackendErrorKind};
 
 use crate::context::ContextId;
 use crate::event::FinishReason;
+use crate::idle::IdleSlots;
 use crate::model::{LoadedModel, ModelId};
 use crate::sequence::Sequence;
 use crate::slot::Slot;
@@ -21,7 +22,7 @@ const STEPS_A_CLEARING: u64 = 256;
 #[derive(Default)]
 pub(crate) struct Scheduler {
     sequences: VecDeque<Box<Sequence>>,
-    idle: HashMap<ContextId, Slot>,
+    idle: IdleSlots,
     steps: u64,
 }
 
@@ -34,7 +35,7 @@ impl Scheduler {
     /// Begins a generation.
     pub(crate) fn start(&mut self, start: Start, model: Rc<LoadedModel>) {
         self.end_generation_of(start.context);
-        let slot = self.idle.remove(&start.context).unwrap_or_else(|| Slot::new(model));
+        let slot = self.idle.remove(start.context).unwrap_or_else(|| Slot::new(model));
         self.sequences.push_back(Box::new(Sequence::new(start, slot)));
     }
 
@@ -47,13 +48,16 @@ impl Scheduler {
         match result {
             Ok(None) => self.sequences.rotate_left(1),
             Ok(Some(reason)) => self.end(0, |sequence| sequence.finish(reason)),
-            Err(error) => {
-                let is_out_of_memory = error.kind() == EngineErrorKind::OutOfMemory;
-                self.end(0, |sequence| sequence.fail(error));
-                if is_out_of_memory {
-                    backend.clear_cache();
+            Err(error) if error.kind() == EngineErrorKind::OutOfMemory => {
+                // Each time it tries again there is one idle context less, so that comes to an end.
+                let has_room = self.idle.make_room(sequence.cache_bytes());
+                match has_room {
+                    true => sequence.begin_anew(),
+                    false => self.end(0, |sequence| sequence.fail(error)),
                 }
+                backend.clear_cache();
             }
+            Err(error) => self.end(0, |sequence| sequence.fail(error)),
         }
         self.steps += 1;
         if self.steps.is_multiple_of(STEPS_A_CLEARING) {
@@ -61,19 +65,37 @@ impl Scheduler {
         }
     }
 
-    /// Gives the second context a copy of what the first one has on the device.
-    pub(crate) fn fork(&mut self, from: ContextId, to: ContextId) -> Result<(), EngineError> {
+    /// Gives the second context a copy of what the first one has on the device, as far as there is room for it.
+    pub(crate) fn fork(
+        &mut self,
+        from: ContextId,
+        to: ContextId,
+        backend: &mut dyn Backend,
+    ) -> Result<(), EngineError> {
         self.end_generation_of(from);
-        if let Some(slot) = self.idle.get(&from) {
-            let cache = slot.cache.fork()?;
-            self.idle.insert(to, Slot { model: Rc::clone(&slot.model), tokens: slot.tokens.clone(), cache });
-        }
-        Ok(())
+        let Some(slot) = self.idle.remove(from) else { return Ok(()) };
+        let cache = loop {
+            match slot.cache.fork() {
+                Err(error) if error.kind() == BackendErrorKind::OutOfMemory => {
+                    if !self.idle.make_room(slot.cache.bytes()) {
+                        break Err(error);
+                    }
+                    backend.clear_cache();
+                }
+                forked => break forked,
+            }
+        };
+        let forked = cache.map(|cache| {
+            let fork = Slot { model: Rc::clone(&slot.model), tokens: slot.tokens.clone(), cache };
+            self.idle.insert(to, fork);
+        });
+        self.idle.insert(from, slot);
+        Ok(forked?)
     }
 
     /// Frees what a context has on the device, once its generation is done.
     pub(crate) fn drop_context(&mut self, context: ContextId) {
-        self.idle.remove(&context);
+        drop(self.idle.remove(context));
         for sequence in self.sequences.iter_mut().filter(|sequence| sequence.context == context) {
             sequence.orphan = true;
         }
@@ -81,7 +103,7 @@ impl Scheduler {
 
     /// Fails a model's generations and frees its caches.
     pub(crate) fn drop_model(&mut self, model: ModelId) {
-        self.idle.retain(|_, slot| slot.model.parts.id != model);
+        self.idle.retain(|slot| slot.model.parts.id != model);
         let (gone, rest) =
             std::mem::take(&mut self.sequences).into_iter().partition(|sequence| sequence.model().parts.id == model);
         self.sequences = rest;

@@ -116,6 +116,19 @@ impl Sequence {
         self.counters.reads += after.reads - before.reads;
     }
 
+    /// Bytes of device memory that its cache takes.
+    pub(crate) fn cache_bytes(&self) -> u64 {
+        self.slot.cache.bytes()
+    }
+
+    /// The device had no memory for a step. Nobody knows what the cache holds now, so all is read again; the token that
+    /// was chosen and not read is chosen again, by the same key.
+    pub(crate) fn begin_anew(&mut self) {
+        self.pending = None;
+        self.cached = 0;
+        self.slot.cache = self.slot.model.model.new_cache();
+    }
+
     /// Goes on by a chunk of the prompt, or by a token. Says why, where that is the end.
     pub(crate) fn step(&mut self) -> Result<Option<FinishReason>, EngineError> {
         if self.is_cancelled() {
@@ -296,14 +309,15 @@ impl Sequence {
     /// Takes a token into the answer. Says why, where that is the end of it.
     fn accept(&mut self, id: u32, scores: Option<Box<dyn Logits>>) -> Result<Option<FinishReason>, EngineError> {
         self.clock.first.get_or_insert_with(Instant::now);
-        if let Some(constraint) = &mut self.constraint {
-            constraint.accept(id, matches!(self.sampler, Sampler::Policy { .. }))?;
-        }
-        self.slot.tokens.push(id);
+        // First what the device may fail at: a token is taken as a whole or not at all.
         let logprobs = match (scores, self.logprobs) {
             (Some(scores), Some(count)) => Some(logprobs(scores, id, count)?),
             _ => None,
         };
+        if let Some(constraint) = &mut self.constraint {
+            constraint.accept(id, matches!(self.sampler, Sampler::Policy { .. }))?;
+        }
+        self.slot.tokens.push(id);
         if self.end_tokens.contains(&id) {
             self.output.push_end(id, logprobs).map_err(text_failed)?;
             return Ok(Some(FinishReason::Stop));

@@ -63,6 +63,7 @@ impl KvCache for FakeCache {
 
     fn fork(&self) -> Result<Box<dyn KvCache>, BackendError> {
         let tokens = lock(&self.tokens).clone();
+        self.state.check_room(tokens.len())?;
         Ok(Box::new(Self::with(Arc::clone(&self.state), tokens, self.hashes.clone(), self.never_truncates)))
     }
 

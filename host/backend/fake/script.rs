@@ -31,6 +31,7 @@ pub struct FakeScript {
     load_gates: BTreeMap<u64, Gate>,
     loaded_gates: BTreeMap<u64, Gate>,
     never_truncates: bool,
+    room: Option<usize>,
 }
 
 impl Default for FakeScript {
@@ -55,6 +56,7 @@ impl FakeScript {
             load_gates: BTreeMap::new(),
             loaded_gates: BTreeMap::new(),
             never_truncates: false,
+            room: None,
         }
     }
 
@@ -130,8 +132,19 @@ impl FakeScript {
         self
     }
 
+    /// The device has room for so many tokens in all its caches together. A pass beyond fails where it is read, a fork
+    /// at once.
+    pub fn room(mut self, tokens: usize) -> Self {
+        self.room = Some(tokens);
+        self
+    }
+
     pub(super) fn info(&self) -> ModelInfo {
         ModelInfo { parameters: FILES * FILE_BYTES / 4, weight_bytes: FILES * FILE_BYTES, ..self.info.clone() }
+    }
+
+    pub(super) fn most_tokens(&self) -> Option<usize> {
+        self.room
     }
 
     pub(super) fn never_truncates(&self) -> bool {

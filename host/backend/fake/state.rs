@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::script::{FILE_BYTES, FILES};
-use crate::{Counters, Memory};
+use crate::{BackendError, BackendErrorKind, Counters, Memory};
 
 /// Bytes that each token takes in a cache.
 pub(super) const TOKEN_BYTES: u64 = 1024;
@@ -15,6 +15,8 @@ pub(super) struct State(Mutex<Totals>);
 
 #[derive(Default)]
 struct Totals {
+    /// The most tokens of all caches together, where there is a most.
+    room: Option<usize>,
     counters: Counters,
     passes: u64,
     loads: u64,
@@ -66,6 +68,24 @@ impl FakeProbe {
 }
 
 impl State {
+    /// A device that has room for so many tokens in its caches.
+    pub(super) fn with_room(room: Option<usize>) -> Self {
+        Self(Mutex::new(Totals { room, ..Totals::default() }))
+    }
+
+    /// That its caches and so many tokens more fit.
+    pub(super) fn check_room(&self, more: usize) -> Result<(), BackendError> {
+        let totals = self.lock();
+        let held: usize = totals.caches.values().map(|tokens| lock(tokens).len()).sum();
+        match totals.room {
+            Some(room) if held + more > room => {
+                let message = format!("{} tokens do not fit: the script has room for {room}", held + more);
+                Err(BackendError::new(BackendErrorKind::OutOfMemory, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn counters(&self) -> Counters {
         self.lock().counters
     }

@@ -8,6 +8,7 @@ mod generations;
 mod grammars;
 mod loading;
 mod machine;
+mod memory;
 mod policies;
 mod reference;
 mod support;
