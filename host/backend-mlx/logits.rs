@@ -88,10 +88,20 @@ fn never() -> Array {
     number(f32::NEG_INFINITY)
 }
 
-/// A byte a bit: the device takes bytes as they are, and one copy of them costs it less than unpacking words.
+/// A byte a bit: the device takes bytes as they are, and one copy of them costs it less than unpacking words. By a
+/// table, since the loop over the bits of a large vocabulary took several times as long.
 fn expanded(mask: &[u32], vocabulary: usize) -> Vec<bool> {
-    let mut allowed: Vec<bool> =
-        mask.iter().flat_map(|word| std::array::from_fn::<bool, 32, _>(|bit| word >> bit & 1 == 1)).collect();
+    const BITS: [[bool; 8]; 256] = {
+        let mut bits = [[false; 8]; 256];
+        let mut index = 0;
+        while index < 8 * 256 {
+            bits[index / 8][index % 8] = (index / 8) >> (index % 8) & 1 == 1;
+            index += 1;
+        }
+        bits
+    };
+    let bytes = mask.iter().flat_map(|word| word.to_le_bytes());
+    let mut allowed = bytes.map(|byte| BITS[usize::from(byte)]).collect::<Vec<_>>().into_flattened();
     allowed.resize(vocabulary, false);
     allowed
 }
