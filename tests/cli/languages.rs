@@ -34,7 +34,7 @@ fn is_missing(language: &str, ran: &Ran) -> bool {
 fn new_build_test(languages: &[&'static str]) -> Vec<&'static str> {
     let mut skipped = Vec::new();
     for &language in languages {
-        for kind in ["policy", "template", "chat"] {
+        for kind in ["policy", "template", "chat", "agent"] {
             let folder = tempfile::tempdir().unwrap();
             let project = folder.path().join(format!("my-{kind}"));
             let path = project.to_str().unwrap();

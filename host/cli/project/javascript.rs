@@ -3,6 +3,8 @@
 use std::fs;
 use std::process::Command;
 
+use wasmlx::ComponentKind;
+
 use super::{Language, Project, cannot, interfaces, tool};
 use crate::failure::Result;
 
@@ -16,8 +18,17 @@ pub(super) fn build(project: &Project) -> Result<Vec<u8>> {
     let mut command = Command::new(program);
     command.arg("--wit").arg(wit).args(["--world", world]);
     command.arg("--js").arg(folder.join("component.js")).arg("--module-root").arg(&folder);
-    // QuickJS imports WASI; stubs take its place, which trap when they are called. No interface is asynchronous.
-    command.args(["--stub-wasi", "--sync", "--output"]).arg(&component);
-    tool::run(&mut command, "what componentize-qjs said is above")?;
+    // No interface is asynchronous.
+    command.arg("--sync");
+    let hint = match project.kind()? {
+        // What QuickJS imports of WASI is there.
+        ComponentKind::Agent => "what componentize-qjs said is above; it makes no component that imports wasi:http",
+        // Stubs take its place, which trap when they are called.
+        _ => {
+            command.arg("--stub-wasi");
+            "what componentize-qjs said is above"
+        }
+    };
+    tool::run(command.arg("--output").arg(&component), hint)?;
     fs::read(&component).map_err(|error| cannot("read", &component, &error))
 }

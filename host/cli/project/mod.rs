@@ -2,7 +2,7 @@
 
 mod built;
 mod c;
-mod interfaces;
+pub(crate) mod interfaces;
 mod javascript;
 mod language;
 mod python;
@@ -13,12 +13,11 @@ mod zig;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use wasmlx::{Error, ErrorKind, Manifest};
+use wasmlx::{ComponentKind, Error, ErrorKind, Manifest};
 
 use crate::failure::{Failure, Result};
 
 pub(crate) use built::Built;
-pub(crate) use interfaces::FILES as INTERFACES;
 pub(crate) use language::Language;
 
 /// The file of a component's manifest.
@@ -103,8 +102,13 @@ impl Project {
         }
     }
 
-    /// The world that its manifest names.
+    /// The world of its kind.
     fn world(&self) -> Result<&'static str> {
+        interfaces::world(self.kind()?)
+    }
+
+    /// The kind that its manifest says.
+    fn kind(&self) -> Result<ComponentKind> {
         let Some((_, manifest)) = &self.manifest else {
             return Err(failed(
                 ErrorKind::NotFound,
@@ -115,7 +119,7 @@ impl Project {
                 "`wasmlx component new` writes one; docs/COMPONENTS.md has its fields",
             ));
         };
-        interfaces::world(manifest.kind)
+        Ok(manifest.kind)
     }
 
     /// The folder for what is made on the way, as Cargo names it.

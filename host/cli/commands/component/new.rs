@@ -18,7 +18,7 @@ pub(crate) struct Arguments {
     /// The language to write it in
     #[arg(long, value_enum)]
     lang: Language,
-    /// What it is for: writing prompts, choosing tokens, running chats
+    /// What it is for: writing prompts, choosing tokens, running chats, or a program of its own with models at hand
     #[arg(long, value_enum)]
     kind: Kind,
     /// The folder to make; its last part is the component's name
@@ -43,7 +43,8 @@ pub(super) fn run(arguments: &Arguments, global: &GlobalOptions) -> Result {
         return output.json(&json!({"folder": folder, "name": name, "files": names}));
     }
     let kind = arguments.kind.to_possible_value().map(|kind| kind.get_name().to_owned()).unwrap_or_default();
-    output.line(format_args!("{}: a {kind} in {}, {} files", folder.display(), arguments.lang, files.len()))?;
+    let article = if arguments.kind == Kind::Agent { "an" } else { "a" };
+    output.line(format_args!("{}: {article} {kind} in {}, {} files", folder.display(), arguments.lang, files.len()))?;
     if !global.quiet {
         output.line(format_args!("next: wasmlx component build {0} && wasmlx test {0}", folder.display()))?;
     }

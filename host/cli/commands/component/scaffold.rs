@@ -2,7 +2,9 @@
 
 use clap::ValueEnum;
 
-use crate::project::{INTERFACES, Language, MANIFEST};
+use wasmlx::ComponentKind;
+
+use crate::project::{Language, MANIFEST, interfaces};
 
 /// What a component is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -10,6 +12,18 @@ pub(super) enum Kind {
     Template,
     Policy,
     Chat,
+    Agent,
+}
+
+impl From<Kind> for ComponentKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Template => Self::Template,
+            Kind::Policy => Self::Policy,
+            Kind::Chat => Self::Chat,
+            Kind::Agent => Self::Agent,
+        }
+    }
 }
 
 /// Names of files, and what is in them.
@@ -48,7 +62,8 @@ pub(super) fn files(language: Language, kind: Kind, name: &str) -> Vec<(String, 
     });
     files.extend(code);
     files.extend(cases(kind).iter().map(|(file, text)| (format!("cases/{file}"), (*text).to_owned())));
-    files.extend(INTERFACES.iter().map(|(file, text)| (format!("wit/{file}"), (*text).to_owned())));
+    files
+        .extend(interfaces::files(language, kind.into()).into_iter().map(|(file, text)| (format!("wit/{file}"), text)));
     files.push((".gitignore".to_owned(), "/target\n*.wasm\n".to_owned()));
     files
 }
@@ -107,6 +122,21 @@ fn code(language: Language, kind: Kind) -> Files {
             "Config.zig" = "Config.zig", "Turn.zig" = "Turn.zig",
         ),
         (Language::C, Kind::Chat) => C_CHAT,
+        (Language::Rust, Kind::Agent) => files!(
+            "host/cli/commands/component/scaffold/rust-agent": "src/lib.rs" = "lib.rs",
+        ),
+        (Language::C, Kind::Agent) => files!(
+            "host/cli/commands/component/scaffold/c-agent": "component.c" = "component.c",
+        ),
+        (Language::Zig, Kind::Agent) => files!(
+            "host/cli/commands/component/scaffold/zig-agent": "component.zig" = "component.zig",
+        ),
+        (Language::Python, Kind::Agent) => files!(
+            "host/cli/commands/component/scaffold/python-agent": "component.py" = "component.py",
+        ),
+        (Language::JavaScript, Kind::Agent) => files!(
+            "host/cli/commands/component/scaffold/javascript-agent": "component.js" = "component.js",
+        ),
     }
 }
 
@@ -117,25 +147,43 @@ fn cases(kind: Kind) -> Files {
             "guest-examples/rust/min-p/cases": "parameters.json" = "parameters.json", "steps.json" = "steps.json",
         ),
         Kind::Chat => files!("guest-examples/rust/chat/cases": "answers.json" = "answers.json"),
+        Kind::Agent => {
+            files!("host/cli/commands/component/scaffold/agent-cases": "questions.json" = "questions.json")
+        }
     }
 }
+
+/// What an agent may ask for.
+const REQUESTS: &str = r#"
+# What it asks for besides the model that the user chooses. The user gives each by `--grant`.
+[requests]
+# tokens = 20000        # a minute
+# model = ["NAME"]      # other models
+# http = ["HOST"]
+# read = ["FOLDER"]
+# write = ["FOLDER"]
+# kv = ["SPACE"]        # values that outlast the run
+# env = ["NAME"]
+"#;
 
 fn manifest(kind: Kind, name: &str) -> String {
     let (kind, description) = match kind {
         Kind::Template => ("template", "Writes prompts as ChatML."),
         Kind::Policy => ("policy", "Draws from the tokens that are likely beside the best one (min-p)."),
         Kind::Chat => ("chat", "Answers each message."),
+        Kind::Agent => ("agent", "Asks the model what its arguments say, and prints the answer."),
     };
+    let requests = if kind == "agent" { REQUESTS } else { "" };
     format!(
         "name = \"{name}\"\nversion = \"0.1.0\"\ndescription = \"{description}\"\nkind = \"{kind}\"\n\
-         # The version of the interfaces in `wit`.\nwasmlx = \"0.1\"\n"
+         # The version of the interfaces in `wit`.\nwasmlx = \"0.1\"\n{requests}"
     )
 }
 
 fn cargo_manifest(kind: Kind, name: &str) -> String {
     let serde = match kind {
         Kind::Template => "serde = \"1\"\n",
-        Kind::Policy => "",
+        Kind::Policy | Kind::Agent => "",
         Kind::Chat => "serde = { version = \"1\", features = [\"derive\"] }\n",
     };
     format!(
@@ -169,6 +217,7 @@ fn readme(language: Language, kind: Kind, name: &str) -> String {
         Kind::Template => ("A prompt template: ChatML", "template"),
         Kind::Policy => ("A sampling policy: min-p", "sampler"),
         Kind::Chat => ("A chat: the plain loop", "chat"),
+        Kind::Agent => ("An agent that asks the model a question", "agent"),
     };
     let (entry, tool) = (language.entry(), language.install());
     format!(
@@ -183,7 +232,8 @@ wasmlx test .
 wasmlx run --{option} ./{name}.wasm \"What is the capital of Japan?\"
 ```
 
-The first line installs what builds components in {language}, once.
+The first line installs what builds components in {language}, once. While you work on it, `wasmlx test . --watch` builds and
+tests it whenever a file changes, and `wasmlx run --watch --{option} . \"...\"` answers anew.
 
 | | |
 |---|---|
