@@ -277,14 +277,17 @@ impl ChatState {
         if let Err(error) = self.check_held(context)? {
             return Ok(Err(error));
         }
+        let cancellation = self.cancellation.clone();
         let fork = match self.context(context)? {
-            Some(context) => context.fork().await.map(|fork| HeldContext::Model(Some(fork))),
+            Some(context) => tokio::select! {
+                biased;
+                fork = context.fork() => fork.map(|fork| HeldContext::Model(Some(fork))).map_err(Into::into),
+                // The device makes it between two steps, of which one may take long.
+                () = cancellation.cancelled() => Err(cancelled()),
+            },
             None => Ok(HeldContext::Scripted),
         };
-        Ok(match fork {
-            Ok(fork) => self.table.push(fork).map_err(too_many),
-            Err(error) => Err(error.into()),
-        })
+        Ok(fork.and_then(|fork| self.table.push(fork).map_err(too_many)))
     }
 
     /// Goes on with a context's text.

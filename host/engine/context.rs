@@ -185,6 +185,7 @@ impl Context {
         let (updates, receiver) = unbounded_channel();
         let cancel = CancelToken::new();
         let device = self.model.device();
+        let covered = updates.downgrade();
         device.send(Command::Generate(Box::new(Start {
             context: self.id,
             model: self.model.parts().clone(),
@@ -201,6 +202,7 @@ impl Context {
             cancel: cancel.clone(),
             asked,
         })))?;
+        device.watch().cover(covered, cancel.clone());
         state.running = true;
         let answer = Answer {
             context: Arc::clone(&self.state),

@@ -17,6 +17,7 @@ use crate::engine::{EngineStats, LoadRequest};
 use crate::model::{LoadedModels, ModelId, ModelParts};
 use crate::scheduler::Scheduler;
 use crate::start::Start;
+use crate::watch::{Patience, Watch};
 use crate::{EngineError, EngineErrorKind};
 
 /// Something for the device thread to do. A reply is dropped unanswered where the thread ends before.
@@ -39,18 +40,25 @@ pub(crate) struct DeviceHandle {
     commands: Sender<Command>,
     name: String,
     end: ThreadEnd,
+    watch: Watch,
     next_context: AtomicU64,
 }
 
 impl DeviceHandle {
     /// Starts the thread and waits until its backend is up.
     pub(crate) fn start(
+        patience: Patience,
         make: impl FnOnce() -> Result<Box<dyn Backend>, BackendError> + Send + 'static,
     ) -> Result<Self, EngineError> {
         let (commands, receiver) = channel();
         let (ready, is_ready) = channel();
         let end = ThreadEnd::default();
         let thread_end = end.clone();
+        let unavailable = |why: &dyn fmt::Display| {
+            EngineError::new(EngineErrorKind::DeviceUnavailable, format!("the device cannot be started: {why}"))
+        };
+        let watch = Watch::start(patience, end.clone()).map_err(|error| unavailable(&error))?;
+        let (watched, watching) = (watch.clone(), watch.clone());
         let run = move || {
             let backend = match make() {
                 Ok(backend) => backend,
@@ -61,7 +69,7 @@ impl DeviceHandle {
                 }
             };
             let _ = ready.send(Ok(backend.device()));
-            Device::new(backend).run(&receiver)
+            Device::new(backend, watched).run(&receiver)
         };
         let thread = move || {
             // Whatever the loop owned is dropped, not looked at, after a panic; so it need not be unwind safe.
@@ -74,17 +82,22 @@ impl DeviceHandle {
                 }
                 Err(panic) => thread_end.set(panicked(&*panic)),
             }
+            watching.stop();
         };
-        let unavailable = |why: &dyn fmt::Display| {
-            EngineError::new(EngineErrorKind::DeviceUnavailable, format!("the device cannot be started: {why}"))
-        };
-        thread::Builder::new().name("wasmlx-device".into()).spawn(thread).map_err(|error| unavailable(&error))?;
+        thread::Builder::new().name("wasmlx-device".into()).spawn(thread).map_err(|error| {
+            watch.stop();
+            unavailable(&error)
+        })?;
         let name = is_ready.recv().map_err(|_| unavailable(&end.wait()))??;
-        Ok(Self { commands, name, end, next_context: AtomicU64::new(0) })
+        Ok(Self { commands, name, end, watch, next_context: AtomicU64::new(0) })
     }
 
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    pub(crate) fn watch(&self) -> &Watch {
+        &self.watch
     }
 
     pub(crate) fn end(&self) -> &ThreadEnd {
@@ -96,14 +109,17 @@ impl DeviceHandle {
     }
 
     pub(crate) fn send(&self, command: Command) -> Result<(), EngineError> {
+        if self.watch.is_hung() {
+            return Err(self.end.wait());
+        }
         self.commands.send(command).map_err(|_| self.end.wait())
     }
 
     /// Sends a command and waits for its reply.
     pub(crate) async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, EngineError> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, mut answer) = oneshot::channel();
         self.send(command(reply))?;
-        answer.await.map_err(|_| self.end.wait())
+        self.watch.reply(&mut answer).await
     }
 }
 
@@ -112,12 +128,12 @@ impl DeviceHandle {
 pub(crate) struct ThreadEnd(Arc<OnceLock<EngineError>>);
 
 impl ThreadEnd {
-    fn set(&self, reason: EngineError) {
-        // Set once, by the thread's last lines.
+    /// The first reason stays.
+    pub(crate) fn set(&self, reason: EngineError) {
         let _ = self.0.set(reason);
     }
 
-    /// The reason, for whoever found a channel of the thread's closed: then it is set already or about to be, as the
+    /// The reason, for whoever found a channel of the thread's closed, or the device hung: then it is set already or about to be, as the
     /// thread drops its state.
     pub(crate) fn wait(&self) -> EngineError {
         self.0.wait().clone()
@@ -143,18 +159,24 @@ struct Device {
     scheduler: Scheduler,
     models: LoadedModels,
     backend: Box<dyn Backend>,
+    watch: Watch,
 }
 
 impl Device {
-    fn new(backend: Box<dyn Backend>) -> Self {
-        Self { scheduler: Scheduler::default(), models: LoadedModels::default(), backend }
+    fn new(backend: Box<dyn Backend>, watch: Watch) -> Self {
+        Self { scheduler: Scheduler::default(), models: LoadedModels::default(), backend, watch }
     }
 
     /// Handles commands between steps until it is stopped, or nobody is left who could send one and nothing is left
     /// to do. Gives back whom to tell that everything is gone.
     fn run(mut self, commands: &Receiver<Command>) -> Option<oneshot::Sender<()>> {
         loop {
+            if self.watch.is_hung() {
+                // It came back after all, but everyone was told otherwise.
+                return None;
+            }
             let command = if self.scheduler.is_idle() {
+                self.watch.rest();
                 match commands.recv() {
                     Ok(command) => Some(command),
                     Err(_) => return None,
@@ -169,8 +191,18 @@ impl Device {
                     self.scheduler.fail_all(&stopped);
                     return Some(reply);
                 }
-                Some(command) => self.handle(command),
-                None => self.scheduler.step(&mut *self.backend),
+                Some(command) => {
+                    // Loading takes as long as it takes; whoever waits for it sees how far it is.
+                    match command {
+                        Command::Load(..) => self.watch.rest(),
+                        _ => self.watch.begin(),
+                    }
+                    self.handle(command);
+                }
+                None => {
+                    self.watch.begin();
+                    self.scheduler.step(&mut *self.backend);
+                }
             }
         }
     }

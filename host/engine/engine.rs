@@ -11,6 +11,7 @@ use crate::EngineError;
 use crate::cancel::CancelToken;
 use crate::device::{Command, DeviceHandle};
 use crate::model::{Model, ModelParts};
+use crate::watch::Patience;
 
 /// A cheap handle on the device thread, which owns the backend, the models and the caches.
 ///
@@ -71,7 +72,18 @@ impl Engine {
     pub fn start(
         make: impl FnOnce() -> Result<Box<dyn Backend>, BackendError> + Send + 'static,
     ) -> Result<Self, EngineError> {
-        Ok(Self { device: Arc::new(DeviceHandle::start(make)?) })
+        Self::start_patient(Patience::default(), make)
+    }
+
+    /// The same with another patience for a device that hangs.
+    ///
+    /// # Errors
+    /// As [`Engine::start`].
+    pub fn start_patient(
+        patience: Patience,
+        make: impl FnOnce() -> Result<Box<dyn Backend>, BackendError> + Send + 'static,
+    ) -> Result<Self, EngineError> {
+        Ok(Self { device: Arc::new(DeviceHandle::start(patience, make)?) })
     }
 
     /// The device, in words: `cpu`, `gpu (Apple M4 Max)`.
@@ -104,7 +116,7 @@ impl Engine {
         let (reply, answer) = oneshot::channel();
         self.device.send(Command::Load(Box::new(request), reply))?;
         let mut pending = PendingLoad { device: &self.device, answer };
-        let parts = (&mut pending.answer).await.map_err(|_| self.device.end().wait())??;
+        let parts = self.device.watch().reply(&mut pending.answer).await??;
         Ok(Model::new(self.device.clone(), parts))
     }
 

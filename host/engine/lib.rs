@@ -7,8 +7,8 @@
 //! The way of a token: `context` sends a request to the `device` thread, whose `scheduler` gives each `sequence` a
 //! step in turn; a step queues the pass after a token before it reads that token; `output` makes it text, looks for
 //! stop strings and withholds what may still change, where there is a grammar `constraint` says which tokens may come;
-//! `generation` hands it to the caller, and `transcript` keeps it
-//! for the prompts to come.
+//! `generation` hands it to the caller, and `transcript` keeps it for the prompts to come. `watch` sees to it that nobody
+//! waits for ever where the device hangs.
 //!
 //! Nothing here knows WebAssembly, HTTP or MLX.
 
@@ -31,6 +31,7 @@ mod sequence;
 mod slot;
 mod start;
 mod transcript;
+mod watch;
 
 pub use cancel::CancelToken;
 pub use chain::{Chain, ChainPenalties};
@@ -41,3 +42,4 @@ pub use event::{Event, FinishReason, Finished, GenerateRequest, Sampling, Timing
 pub use generation::Generation;
 pub use model::Model;
 pub use policy::{Choice, MAX_BACKTRACK, Policy, PolicyError, PolicyErrorKind, SavedState, StepInfo};
+pub use watch::Patience;

@@ -1,6 +1,7 @@
 //! Chat sessions over an engine with a fake device.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::runtime::Runtime as Tokio;
 use wasmlx_backend::Backend;
@@ -10,7 +11,7 @@ use wasmlx_components::{
     ComponentErrorKind, FinishReason, GenerateOptions, Message, MessageLog, OfferedTool, PolicyComponent, Slot,
     TemplateSetup, Tool, TurnEnd,
 };
-use wasmlx_engine::{Chain, Engine, Event, GenerateRequest, LoadRequest, Model, Sampling, SavedState};
+use wasmlx_engine::{Chain, Engine, Event, GenerateRequest, LoadRequest, Model, Patience, Sampling, SavedState};
 use wasmlx_text::Tokenizer;
 
 use crate::guests::{Attack, GOOD, Guest, runtime};
@@ -46,7 +47,10 @@ impl TestHost {
     /// A model that follows the script, and a template.
     pub(crate) fn new(tokio: &Tokio, script: FakeScript, template: Component) -> Self {
         let backend = FakeBackend::new(script);
-        let engine = Engine::start(move || Ok(Box::new(backend) as Box<dyn Backend>)).unwrap();
+        Self::with_engine(tokio, &Engine::start(move || Ok(Box::new(backend) as Box<dyn Backend>)).unwrap(), template)
+    }
+
+    fn with_engine(tokio: &Tokio, engine: &Engine, template: Component) -> Self {
         let tokenizer = Tokenizer::from_bytes(tokenizer_json().as_bytes()).unwrap();
         let request = LoadRequest { tokenizer: Some(tokenizer), ..LoadRequest::new("fake", "models/fake") };
         Self {
@@ -347,4 +351,25 @@ fn a_chat_is_swapped_between_turns_and_keeps_its_state() {
     assert_eq!(tokio.block_on(session.take_seat()).unwrap_err().kind(), ComponentErrorKind::Trapped);
     assert!(tokio.block_on(session.save()).is_ok());
     assert!(host.ends.lock().unwrap().iter().all(|end| end.is_good && end.faults.is_empty()));
+}
+
+#[test]
+fn a_cancelled_turn_does_not_wait_for_a_device_that_hangs() {
+    let (tokio, gate) = (tokio(), Gate::new());
+    let backend = FakeBackend::new(answers(&["Hello!"]).hold_pass(2, &gate));
+    let patience = Patience { cancelled: Duration::from_millis(50), step: Duration::from_secs(3600) };
+    let engine = Engine::start_patient(patience, move || Ok(Box::new(backend) as Box<dyn Backend>)).unwrap();
+    // It is the sampler's reading that the device does not answer.
+    let sampler = PolicyComponent::new(&Guest { reads: true, ..GOOD }.policy()).unwrap();
+    let template = runtime().builtin("jinja").unwrap();
+    let host = Arc::new(TestHost { sampler: Some(sampler), ..TestHost::with_engine(&tokio, &engine, template) });
+    let session = shipped(&tokio, &host);
+    let mut turn = session.send(vec![Message::user("Hi")]);
+    gate.wait_until_reached();
+    turn.cancel();
+    let error = std::iter::from_fn(|| turn.blocking_next()).last().expect("an end").unwrap_err();
+    assert_eq!(error.kind(), ComponentErrorKind::Cancelled, "{error}");
+    assert!(session.log().is_empty());
+    assert!(host.ends.lock().unwrap()[0].faults.is_empty(), "nobody's component is to blame");
+    gate.open();
 }

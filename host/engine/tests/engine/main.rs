@@ -6,6 +6,7 @@ mod contexts;
 mod failures;
 mod generations;
 mod grammars;
+mod hangs;
 mod loading;
 mod machine;
 mod memory;
