@@ -1,6 +1,7 @@
 //! The `wasmlx` program: a thin layer of arguments and output over the library.
 
 mod commands;
+mod cost;
 mod failure;
 mod guest;
 mod interrupt;

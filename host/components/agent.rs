@@ -179,6 +179,7 @@ async fn work(
     store.limiter(|state| &mut state.session.memory);
     store.set_hostcall_fuel(BYTES_PER_CALL);
     store.set_max_component_handles(HANDLES);
+    component.runtime().prepare(&mut store);
     store.epoch_deadline_callback(|mut context| {
         context.data_mut().session.budget.tick(Instant::now())?;
         Ok(UpdateDeadline::Yield(1))
@@ -190,10 +191,12 @@ async fn work(
     begin(&mut store);
     let call = Call::of_request(component, "instantiation");
     let made = linked.instantiate_async(&mut store).instrument(call.span().clone()).await;
+    component.runtime().count(call.function(), &mut store, |state| &state.session.memory);
     let agent = ended(call, component, made, store.data())?;
     begin(&mut store);
     let call = Call::of_request(component, "run");
     let answered = agent.call_run(&mut store, &setup.arguments).instrument(call.span().clone()).await;
+    component.runtime().count(call.function(), &mut store, |state| &state.session.memory);
     let answered = match exit_code(&answered) {
         Some(0) => return Ok(call.end(None)),
         Some(code) => {

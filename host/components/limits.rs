@@ -240,6 +240,11 @@ impl MemoryMeter {
         self.refused = false;
     }
 
+    /// Bytes that the instance has.
+    pub(crate) fn used(&self) -> usize {
+        self.used
+    }
+
     /// The limit, where it was hit.
     pub(crate) fn hit(&self) -> Option<usize> {
         self.refused.then_some(self.limit)

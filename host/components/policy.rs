@@ -112,11 +112,13 @@ impl PolicyComponent {
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(BYTES_PER_CALL);
         store.set_max_component_handles(HANDLES);
+        runtime.prepare(&mut store);
         store.epoch_deadline_callback(|mut context| Ok(context.data_mut().deadline.reached()));
         let ticks = store.data_mut().deadline.start(limits.policy_setup);
         store.set_epoch_deadline(ticks);
         let call = Call::of_request(&self.0, "instantiation");
         let made = call.span().in_scope(|| linked.instantiate(&mut store));
+        runtime.count(call.function(), &mut store, |state| &state.memory);
         let made = made.map_err(|error| failed(&self.0, "instantiation", &error, store.data()));
         call.end(made.as_ref().err());
         Ok(Instance { component: self.0.clone(), world: made?, store })
@@ -153,6 +155,7 @@ impl Instance {
         self.store.data_mut().memory.begin_call();
         let call = Call::of_request(&self.component, function);
         let answer = call.span().in_scope(|| run(&self.world, &mut self.store));
+        self.component.runtime().count(function, &mut self.store, |state| &state.memory);
         let answer = answer.map_err(|error| failed(&self.component, function, &error, self.store.data()));
         call.end(answer.as_ref().err());
         answer
@@ -207,6 +210,7 @@ impl Policy for LivePolicy {
         let answer = call.span().in_scope(|| {
             world.wasmlx_runner_policy().policy().call_step(store.as_context_mut(), self.policy, &self.info, logits)
         });
+        component.runtime().count("policy.step", store, |state| &state.memory);
         let state = store.data_mut();
         state.computed.pause();
         state.grammars.end_step();

@@ -7,10 +7,11 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, OnceLock};
 
 use wasmtime::component::Component as Code;
-use wasmtime::{InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{InstanceAllocationStrategy, PoolingAllocationConfig, Store};
 
 use crate::cache::{self, Cache};
 use crate::compiler::{self, CompilerCommand};
+use crate::gauge::Gauge;
 use crate::guest_log::{Entry, LogWriter};
 use crate::limits::{
     COMPONENT_BYTES, MEMORIES_PER_COMPONENT, MemoryMeter, PARTS_PER_COMPONENT, Places, TABLE_ELEMENTS,
@@ -19,6 +20,9 @@ use crate::limits::{
 use crate::ticker::{Activity, Ticker};
 use crate::world::World;
 use crate::{BUILTIN_NAMES, Component, ComponentError, ComponentErrorKind, ComponentKind, Limits, Manifest, builtin};
+
+/// The version of wasmtime that compiles and runs components.
+pub const WASMTIME_VERSION: &str = "48.0.8";
 
 /// How a [`Runtime`] is set up.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +33,8 @@ pub struct RuntimeOptions {
     pub limits: Limits,
     /// What compiles components out of the way of what runs; none is a thread of this process.
     pub compiler: Option<CompilerCommand>,
+    /// What notes the fuel and memory of every call. It makes calls slower, and what is compiled for it is not cached.
+    pub gauge: Option<Arc<Gauge>>,
 }
 
 /// Loads components and gives them what they run on. Clones are the same runtime.
@@ -42,6 +48,7 @@ struct Parts {
     limits: Limits,
     cache: Option<Cache>,
     compiler: Option<CompilerCommand>,
+    gauge: Option<Arc<Gauge>>,
     ticker: Ticker,
     log_writer: LogWriter,
     synchronous_places: Places,
@@ -64,8 +71,9 @@ impl Runtime {
             synchronous_places: Places::new(options.limits.instances),
             asynchronous_places: Places::new(options.limits.instances),
             limits: options.limits,
-            cache: options.cache_dir.map(Cache::new),
+            cache: options.cache_dir.filter(|_| options.gauge.is_none()).map(Cache::new),
             compiler: options.compiler,
+            gauge: options.gauge,
             ticker,
             log_writer: LogWriter::default(),
             synchronous: OnceLock::new(),
@@ -163,6 +171,26 @@ impl Runtime {
         MemoryMeter::new(self.0.limits.memory(kind), places)
     }
 
+    /// Makes a new store ready for its first call.
+    pub(crate) fn prepare<T>(&self, store: &mut Store<T>) {
+        if self.0.gauge.is_some() {
+            Gauge::fill(store);
+        }
+    }
+
+    /// Takes note of a call that is over, where this runtime counts.
+    pub(crate) fn count<T>(
+        &self,
+        function: &'static str,
+        store: &mut Store<T>,
+        meter: impl FnOnce(&T) -> &MemoryMeter,
+    ) {
+        if let Some(gauge) = &self.0.gauge {
+            let memory = meter(store.data()).used();
+            gauge.count(function, store, memory);
+        }
+    }
+
     /// What takes the lines that guests log.
     pub(crate) fn log_writer(&self) -> SyncSender<Entry> {
         self.0.log_writer.sender()
@@ -175,7 +203,7 @@ impl Runtime {
             ComponentKind::Chat | ComponentKind::Agent => &self.0.asynchronous,
         };
         let engine = place.get_or_init(|| {
-            let engine = new_engine(&self.0.limits)?;
+            let engine = if self.0.gauge.is_some() { Gauge::engine()? } else { new_engine(&self.0.limits)? };
             self.0.ticker.tick(&engine);
             Ok(engine)
         });
@@ -284,4 +312,15 @@ fn new_engine(limits: &Limits) -> Result<wasmtime::Engine, ComponentError> {
             let message = format!("WebAssembly cannot run on this machine: {error:#}");
             ComponentError::new(ComponentErrorKind::Unavailable, "", message)
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_of_wasmtime_is_the_one_that_is_built_in() {
+        let lock = include_str!("../../Cargo.lock");
+        assert!(lock.contains(&format!("name = \"wasmtime\"\nversion = \"{WASMTIME_VERSION}\"\n")));
+    }
 }

@@ -360,6 +360,7 @@ impl Session {
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(BYTES_PER_CALL);
         store.set_max_component_handles(HANDLES);
+        component.runtime().prepare(&mut store);
         store.epoch_deadline_callback(|mut context| {
             context.data_mut().budget.tick(Instant::now())?;
             Ok(UpdateDeadline::Yield(1))
@@ -375,6 +376,7 @@ impl Session {
     /// What a call came to. One that did not return is the instance's last.
     fn returned<T>(&mut self, call: Call, result: wasmtime::Result<T>) -> Result<T, ComponentError> {
         let Some(live) = &mut self.live else { return Err(self.gone()) };
+        self.component.component().runtime().count(call.function(), &mut live.store, |state| &state.memory);
         let state = live.store.data_mut();
         state.budget.pause(Instant::now());
         self.computed = state.budget.session();
@@ -430,6 +432,7 @@ async fn begin_conversation(
     begin(store);
     let call = Call::of_request(component, "instantiation");
     let made = linked.instantiate_async(&mut *store).instrument(call.span().clone()).await;
+    component.runtime().count(call.function(), store, |state| &state.memory);
     let world = ended(call, component, made, store.data())?;
     begin(store);
     let exports = world.wasmlx_runner_chat().conversation();
@@ -437,6 +440,7 @@ async fn begin_conversation(
         None => {
             let call = Call::of_request(component, "conversation.open");
             let opened = exports.call_open(&mut *store, config).instrument(call.span().clone()).await;
+            component.runtime().count(call.function(), store, |state| &state.memory);
             ended(call, component, opened, store.data())?
         }
         Some(saved) => {
@@ -444,6 +448,7 @@ async fn begin_conversation(
             let saved = saved.into();
             let restored = exports.call_restore(&mut *store, config, &saved);
             let restored = restored.instrument(call.span().clone()).await;
+            component.runtime().count(call.function(), store, |state| &state.memory);
             ended(call, component, restored, store.data())?
         }
     };

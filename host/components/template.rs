@@ -272,6 +272,7 @@ impl Parts {
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(BYTES_PER_CALL);
         store.set_max_component_handles(HANDLES);
+        self.component.runtime().prepare(&mut store);
         store.epoch_deadline_callback(|mut context| Ok(context.data_mut().deadline.reached()));
         let ticks = store.data_mut().deadline.start(limits.template_call);
         store.set_epoch_deadline(ticks);
@@ -279,6 +280,7 @@ impl Parts {
         let call = Call::of_request(&self.component, "instantiation");
         let made = call.span().in_scope(|| linked.instantiate(&mut store));
         drop(activity);
+        self.component.runtime().count(call.function(), &mut store, |state| &state.memory);
         let made = made.map_err(|error| self.failed("instantiation", &error, store.data()));
         call.end(made.as_ref().err());
         let world = made?;
@@ -334,6 +336,7 @@ impl Parts {
         let call = begin(&self.component, function);
         let result = call.span().in_scope(|| run(&mut instance));
         drop(activity);
+        runtime.count(function, &mut instance.store, |state| &state.memory);
         let result = result.map_err(|error| self.failed(function, &error, instance.store.data()));
         call.end(result.as_ref().err());
         if result.is_ok() {

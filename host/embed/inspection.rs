@@ -6,6 +6,7 @@ use wasmlx_components::{BUILTIN_NAMES, ComponentKind, Description, KindLimits, M
 
 use super::blocking;
 use super::components::{ComponentRef, wasm_file};
+use super::cost::CostCard;
 use super::error::Result;
 use super::host::Host;
 
@@ -31,6 +32,8 @@ pub struct Inspection {
     pub size: u64,
     /// What this host lets it use.
     pub limits: KindLimits,
+    /// What it was measured to cost, where it is installed and was.
+    pub cost: Option<CostCard>,
 }
 
 /// Where a component comes from.
@@ -61,6 +64,12 @@ impl Host {
     fn inspect(&self, component: &ComponentRef) -> Result<Inspection> {
         let (name, bytes) = self.components().find(component)?;
         let Description { kind, interface, imports, manifest, digest, .. } = Description::read(&name, &bytes)?;
+        let installed = match component {
+            ComponentRef::Name(name) => {
+                self.components().installed().find(name)?.filter(|entry| entry.digest == digest)
+            }
+            _ => None,
+        };
         let origin = match component {
             ComponentRef::Name(name) if BUILTIN_NAMES.contains(&name.as_str()) => ComponentOrigin::BuiltIn,
             ComponentRef::Name(name) => ComponentOrigin::Installed(name.clone()),
@@ -77,6 +86,7 @@ impl Host {
             digest,
             size: bytes.len() as u64,
             limits: self.components().runtime()?.limits().of(kind),
+            cost: installed.and_then(|entry| entry.cost).as_ref().and_then(CostCard::read),
         })
     }
 }

@@ -10,6 +10,7 @@ pub use wasmlx_store::is_component_name;
 use super::blocking;
 use super::cases::{self, TestReport};
 use super::components::{ComponentRef, cases_folder};
+use super::cost::CostCard;
 use super::error::{Error, ErrorKind, Result};
 use super::host::Host;
 use super::swap::passed;
@@ -42,7 +43,7 @@ impl InstallOptions {
         self
     }
 
-    /// Whether to install it without running its cases.
+    /// Whether to install it without running anything of it: neither its cases, nor to measure what it costs.
     #[must_use]
     pub fn untested(mut self, untested: bool) -> Self {
         self.untested = untested;
@@ -58,6 +59,8 @@ pub struct InstallReport {
     pub component: ListedComponent,
     /// What its own cases came to, where it has any and they were run.
     pub cases: Option<TestReport>,
+    /// Why its cost could not be measured, where that was tried.
+    pub unmeasured: Option<Error>,
     /// What its name stood for before.
     pub replaced: Option<ListedComponent>,
 }
@@ -80,6 +83,8 @@ pub struct ListedComponent {
     pub digest: String,
     /// Bytes.
     pub size: u64,
+    /// What it was measured to cost, where it was.
+    pub cost: Option<CostCard>,
 }
 
 /// The components that can be found by their names.
@@ -93,7 +98,7 @@ pub struct ComponentList {
 }
 
 impl Host {
-    /// Installs a component: checks that it loads, runs its own cases, and keeps it. It is found by its name from then
+    /// Installs a component: checks that it loads, runs its own cases, measures what it costs, and keeps it. It is found by its name from then
     /// on, by every host with this home; what the name stood for before is replaced.
     ///
     /// # Errors
@@ -147,13 +152,21 @@ impl Host {
         check_name(&name)?;
         // Under the name that it is about to have.
         let loaded = self.components().runtime()?.load(&name, &bytes)?;
-        let cases = match options.cases.or_else(|| cases_folder(component)) {
-            Some(folder) if !options.untested => Some(passed(cases::run(&loaded, &folder)?, "install it untested")?),
-            _ => None,
+        let folder = options.cases.or_else(|| cases_folder(component)).filter(|_| !options.untested);
+        let cases = folder.as_ref().map(|folder| passed(cases::run(&loaded, folder)?, "install it untested"));
+        let cases = cases.transpose()?;
+        let (cost, unmeasured) = if options.untested {
+            (None, None)
+        } else {
+            let all = folder.map(|folder| cases::all(&folder)).transpose()?.unwrap_or_default();
+            match self.measure(&name, &bytes, None, &all) {
+                Ok(card) => (Some(card), None),
+                Err(error) => (None, Some(error)),
+            }
         };
-        let component = ListedComponent::described(&name, &description);
+        let component = ListedComponent { cost, ..ListedComponent::described(&name, &description) };
         let before = self.components().installed().add(component.clone().into(), &bytes)?;
-        Ok(InstallReport { component, cases, replaced: before.map(ListedComponent::from) })
+        Ok(InstallReport { component, cases, unmeasured, replaced: before.map(ListedComponent::from) })
     }
 }
 
@@ -168,23 +181,25 @@ impl ListedComponent {
             description: manifest.map(|manifest| manifest.description.clone()).and_then(non_empty),
             digest: description.digest.clone(),
             size: description.size as u64,
+            cost: None,
         }
     }
 }
 
 impl From<ListedComponent> for ComponentEntry {
     fn from(listed: ListedComponent) -> Self {
-        let ListedComponent { name, digest, size, kind, version, description, .. } = listed;
+        let ListedComponent { name, digest, size, kind, version, description, cost, .. } = listed;
         let [version, description] = [version, description].map(Option::unwrap_or_default);
-        Self { name, digest, size, kind, version, description, cost: None }
+        Self { name, digest, size, kind, version, description, cost: cost.map(|card| card.to_value()) }
     }
 }
 
 impl From<ComponentEntry> for ListedComponent {
     fn from(entry: ComponentEntry) -> Self {
-        let ComponentEntry { name, digest, size, kind, version, description, .. } = entry;
+        let ComponentEntry { name, digest, size, kind, version, description, cost } = entry;
         let [version, description] = [version, description].map(non_empty);
-        Self { name, built_in: false, kind, version, description, digest, size }
+        let cost = cost.as_ref().and_then(CostCard::read);
+        Self { name, built_in: false, kind, version, description, digest, size, cost }
     }
 }
 

@@ -216,6 +216,87 @@ fn bytes_that_were_changed_are_never_run() {
     home.run(&["component", "list"]).ok();
 }
 
+/// A folder with a component and one case, which each of the policies here passes.
+fn policy_folder(home: &Home, component: &str) -> String {
+    let folder = home.0.path().join(component);
+    fs::create_dir_all(folder.join("cases")).unwrap();
+    fs::copy(built(component), folder.join("policy.wasm")).unwrap();
+    let step = json!({"logits": [0.0, 100.0], "new": [0], "expect": {"distribution": {"1": 1.0}}});
+    let cases = json!([{"name": "certain", "params": {"temperature": 0.5}, "steps": [step]}]);
+    fs::write(folder.join("cases/cases.json"), cases.to_string()).unwrap();
+    folder.to_str().unwrap().to_owned()
+}
+
+/// What of a cost card is counted, which no two measurements tell differently.
+fn counted(card: &Value) -> Value {
+    let calls = card["calls"].as_array().unwrap().iter();
+    let calls: Vec<Value> =
+        calls.map(|call| json!([call["name"], call["fuel"], call["host_calls"], call["bytes"]])).collect();
+    json!({"memory": card["memory_bytes"], "calls": calls})
+}
+
+#[test]
+fn what_is_counted_of_a_component_is_the_same_each_time() {
+    let home = Home::new();
+    for (component, call, host_calls) in [
+        // A division, a filter, a draw.
+        ("guest-examples/rust/min-p", "policy.step", 3.0),
+        ("templates/chatml", "render", 0.0),
+    ] {
+        let measure = || home.run(&["test", "--cost", "--json", &repository(component)]).ok().json();
+        let (card, again) = (measure(), measure());
+        assert_eq!(counted(&card), counted(&again), "{component}");
+        let named = card["calls"].as_array().unwrap().iter().find(|named| named["name"] == call);
+        assert_eq!(named.unwrap()["host_calls"], host_calls, "{card:#}");
+        assert!(card["memory_bytes"].as_u64().is_some_and(|bytes| bytes >= 65_536), "{card:#}");
+        for call in card["calls"].as_array().unwrap() {
+            let [lower, median, upper] =
+                ["lower", "median", "upper"].map(|name| call["time_ns"][name].as_u64().unwrap());
+            assert!(0 < lower && lower <= median && median <= upper, "{call}");
+        }
+        assert!(card["compile_ns"].as_u64() > card["load_ns"]["median"].as_u64(), "{card:#}");
+    }
+}
+
+#[test]
+fn an_upgrade_tells_what_got_dearer() {
+    let home = Home::new();
+    let add = |component: &str| {
+        let path = policy_folder(&home, component);
+        home.run(&["component", "add", "--name", "mine", &path]).ok().stdout
+    };
+    let first = add("min-p");
+    assert!(first.contains("policy.step") && !first.contains("dearer"), "{first}");
+    let again = add("min-p");
+    assert!(again.contains("was installed before") && !again.contains("fuel:"), "{again}");
+    let upgrade = add("classic");
+    assert!(upgrade.contains("replaces") && upgrade.contains("policy.step, fuel:"), "{upgrade}");
+    // The card is kept, and measured anew by the same work.
+    let inspected = home.run(&["component", "inspect", "--json", "mine"]).ok().json();
+    let renewed = home.run(&["test", "--cost", "--json", "mine"]).ok().json();
+    assert_eq!(counted(&inspected["cost"]), counted(&renewed));
+    assert_eq!(inspected["cost"]["work"], json!({"params": {"temperature": 0.5}}));
+    let after = home.run(&["component", "inspect", "--json", "mine"]).ok().json();
+    assert_eq!(after["cost"], renewed);
+    let shown = home.run(&["component", "inspect", "mine"]).ok().stdout;
+    assert!(shown.contains("costs\n  measured with") && shown.contains("policy.open"), "{shown}");
+}
+
+#[test]
+fn what_refuses_the_work_is_not_measured() {
+    let home = Home::new();
+    let folder = policy_folder(&home, "min-p");
+    let cases = json!([{"name": "refused", "params": {"min_p": 7}, "steps": [
+        {"logits": [0.0], "new": [0], "expect": {"token": 0}},
+    ]}]);
+    fs::write(format!("{folder}/cases/cases.json"), cases.to_string()).unwrap();
+    let refused = home.run(&["test", "--cost", &folder]).failed(1);
+    assert!(refused.stderr.contains("policy cannot be measured"), "{}", refused.stderr);
+    // Agents without cases are only loaded.
+    let agent = home.run(&["test", "--cost", "--json", &built("errand")]).ok().json();
+    assert_eq!((&agent["calls"], &agent["memory_bytes"]), (&json!([]), &Value::Null));
+}
+
 #[test]
 fn processes_that_install_at_once_lose_nothing() {
     let home = Home::new();

@@ -1,5 +1,7 @@
 //! `wasmlx test`: a component's own cases, with no model.
 
+mod cost;
+
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -19,10 +21,17 @@ pub(crate) struct Arguments {
     /// Build and test again whenever the source or a case changes, until Ctrl-C
     #[arg(long)]
     watch: bool,
+    /// Measure what the component costs, in place of running its cases; PATH may be an installed component's name, whose
+    /// cost card is renewed
+    #[arg(long, conflicts_with = "watch")]
+    cost: bool,
 }
 
 pub(crate) async fn run(arguments: &Arguments, global: &GlobalOptions) -> Result {
     let host = Host::builder().build()?;
+    if arguments.cost {
+        return cost::run(&arguments.path, &host, global).await;
+    }
     if arguments.watch {
         return watch(&arguments.path, &host, global).await;
     }

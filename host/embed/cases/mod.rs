@@ -72,7 +72,7 @@ impl TestReport {
 }
 
 /// A case: a JSON object with a `name`, whose other fields depend on the world.
-type Case = Map<String, Value>;
+pub(crate) type Case = Map<String, Value>;
 
 /// Runs all cases of a folder. Blocks while the component computes.
 ///
@@ -96,7 +96,7 @@ pub(crate) fn run(component: &Component, folder: &Path) -> Result<TestReport> {
 }
 
 /// Runs one case; an error says what is wrong with the case itself.
-fn run_case(component: &Component, case: &Case) -> std::result::Result<CaseOutcome, String> {
+pub(crate) fn run_case(component: &Component, case: &Case) -> std::result::Result<CaseOutcome, String> {
     match component.kind() {
         ComponentKind::Template => template::run(component, case),
         ComponentKind::Policy => policy::run(component, case),
@@ -126,6 +126,18 @@ impl CaseOutcome {
             Ok(got) => Self::Failed { expected: format!("error: {part}"), got },
         }
     }
+}
+
+/// All cases of a folder, in the order of the files' names.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn all(folder: &Path) -> Result<Vec<Case>> {
+    let mut cases = Vec::new();
+    for path in case_files(folder)? {
+        cases.extend(read(&path)?);
+    }
+    Ok(cases)
 }
 
 fn case_files(folder: &Path) -> Result<Vec<PathBuf>> {

@@ -7,6 +7,7 @@ use wasmlx::{Host, InstallOptions};
 
 use super::list::{listed_json, short};
 use crate::GlobalOptions;
+use crate::cost;
 use crate::failure::Result;
 use crate::guest::Guest;
 use crate::output::{self, Output};
@@ -19,7 +20,7 @@ pub(crate) struct Arguments {
     /// The name to find it by; left out: its manifest's, else the file's
     #[arg(long)]
     name: Option<String>,
-    /// Install it without running its own cases
+    /// Install it without running anything of it: neither its own cases, nor to measure what it costs
     #[arg(long)]
     no_test: bool,
 }
@@ -41,6 +42,7 @@ pub(super) async fn run(arguments: Arguments, global: &GlobalOptions) -> Result 
             "component": listed_json(&report.component),
             "cases": report.cases.as_ref().map(wasmlx::TestReport::passed),
             "replaced": report.replaced.as_ref().map(listed_json),
+            "unmeasured": report.unmeasured.as_ref().map(ToString::to_string),
         }));
     }
     let component = &report.component;
@@ -50,14 +52,23 @@ pub(super) async fn run(arguments: Arguments, global: &GlobalOptions) -> Result 
     if !global.quiet {
         match (&report.cases, arguments.no_test) {
             (Some(cases), _) => output.line(format_args!("  {} cases passed", cases.passed()))?,
-            (None, true) => output.line("  not tested")?,
+            (None, true) => output.line("  neither tested nor measured")?,
             (None, false) => output.line("  it has no cases of its own")?,
         }
         if let Some(before) = &report.replaced {
             let version = before.version.as_deref().map(|version| format!("{version}, ")).unwrap_or_default();
             let again = before.digest == component.digest;
-            let what = if again { "was installed before" } else { "replaces" };
+            let what = if again { "was installed before:" } else { "replaces" };
             output.line(format_args!("  {what} {version}{}", short(&before.digest)))?;
+        }
+        if let Some(card) = &component.cost {
+            cost::write(&mut output, card)?;
+            if let Some(before) = report.replaced.as_ref().and_then(|before| before.cost.as_ref()) {
+                cost::write_comparison(&mut output, &card.compare(before))?;
+            }
+        }
+        if let Some(error) = &report.unmeasured {
+            output.line(format_args!("  {error}"))?;
         }
     }
     output.flush()

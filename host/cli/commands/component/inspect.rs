@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use wasmlx::{ComponentOrigin, ComponentRef, Host, Inspection, KindLimits, Requests};
 
 use crate::GlobalOptions;
+use crate::cost;
 use crate::failure::Result;
 use crate::guest::Guest;
 use crate::output::{self, Output};
@@ -72,6 +73,10 @@ fn write(output: &mut Output, inspection: &Inspection) -> Result {
     heading(output, "limits")?;
     for (name, limit) in limits(&inspection.limits) {
         field(output, name, limit)?;
+    }
+    if let Some(card) = &inspection.cost {
+        heading(output, "costs")?;
+        cost::write(output, card)?;
     }
     Ok(())
 }
@@ -163,5 +168,6 @@ fn inspection_json(inspection: &Inspection) -> Value {
             "step_operations": step_operations.map(|(operations, _)| operations),
             "step_readings": step_operations.map(|(_, readings)| readings),
         },
+        "cost": cost::json(inspection.cost.as_ref()),
     })
 }

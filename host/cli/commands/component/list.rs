@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use wasmlx::{Host, ListedComponent};
 
 use crate::GlobalOptions;
+use crate::cost;
 use crate::failure::{Failure, Result};
 use crate::output::{self, Output};
 
@@ -62,6 +63,6 @@ pub(super) fn listed_json(component: &ListedComponent) -> Value {
     json!({
         "name": component.name, "built_in": component.built_in, "kind": component.kind, "version": component.version,
         "description": component.description, "digest": format!("sha256-{}", component.digest),
-        "bytes": component.size,
+        "bytes": component.size, "cost": cost::json(component.cost.as_ref()),
     })
 }

@@ -42,7 +42,7 @@ pub(crate) fn runtime() -> Runtime {
 /// A runtime of one's own, with the cache that all have.
 pub(crate) fn runtime_with(limits: Limits) -> Runtime {
     let cache_dir = Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("components"));
-    Runtime::new(RuntimeOptions { cache_dir, limits, compiler: None }).unwrap()
+    Runtime::new(RuntimeOptions { cache_dir, limits, ..RuntimeOptions::default() }).unwrap()
 }
 
 /// A guest whose export number `place` misbehaves; 0 is its start.
