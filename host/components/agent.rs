@@ -5,6 +5,7 @@ mod http;
 mod key_value;
 mod state;
 mod surroundings;
+mod tls;
 
 use std::path::PathBuf;
 use std::sync::Arc;

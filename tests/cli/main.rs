@@ -9,6 +9,7 @@ mod chat;
 mod component;
 mod doctor;
 mod grammar;
+mod https;
 mod languages;
 mod run;
 mod support;

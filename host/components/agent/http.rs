@@ -6,7 +6,7 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -19,13 +19,10 @@ use hyper::{Request, Response, Uri};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Sleep, sleep, timeout};
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use wasmtime_wasi_http::io::TokioIo;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
+use super::tls;
 use crate::{Authority, Permissions};
 
 /// How long a connection, the first byte of an answer, or the next one may take where the guest does not say, and at
@@ -113,9 +110,7 @@ impl Target {
             return Ok(Box::new(stream));
         }
         let host = self.host.trim_start_matches('[').trim_end_matches(']');
-        let name = ServerName::try_from(host.to_owned()).map_err(|_| Error::HttpRequestUriInvalid)?;
-        let stream = tls()?.connect(name, stream).await.map_err(Error::Tls)?;
-        Ok(Box::new(stream))
+        Ok(Box::new(tls::secure(host, stream).await?))
     }
 
     /// The addresses of the host that the grant allows.
@@ -138,21 +133,6 @@ impl Target {
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
-/// TLS with the roots that Mozilla trusts. The provider is named, since another crate of the program may bring a second.
-fn tls() -> Result<TlsConnector, Error> {
-    static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
-    if let Some(config) = CONFIG.get() {
-        return Ok(TlsConnector::from(Arc::clone(config)));
-    }
-    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.into() };
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Error::InternalError(Some(error.to_string())))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::clone(CONFIG.get_or_init(|| Arc::new(config)))))
-}
 
 /// How long to wait for what.
 #[derive(Debug, Clone, Copy)]
