@@ -2,6 +2,7 @@
 
 mod console;
 mod http;
+mod http_tape;
 mod key_value;
 mod state;
 mod surroundings;

@@ -8,7 +8,9 @@ use std::time::SystemTime;
 use wasmlx_engine::{Event, GenerateRequest, Model};
 use wasmlx_text::GrammarSource;
 
-use crate::{ChatComponent, ComponentError, ComponentErrorKind, ComponentKind, Grants, Script, TemplateSetup, Tool};
+use crate::{
+    ChatComponent, ComponentError, ComponentErrorKind, ComponentKind, Grants, Script, Tape, TemplateSetup, Tool,
+};
 
 /// A future that is `Send`, on the heap.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -80,6 +82,11 @@ pub trait ChatHost: Send + Sync + 'static {
     /// What takes the place of a model: then contexts hold nothing, prompts are empty, and generations are these. For
     /// the cases of chat components, which need no model.
     fn script(&self) -> Option<&Script> {
+        None
+    }
+
+    /// Where the component's calls are written down, or what answers them. Asked when an instance is made.
+    fn tape(&self) -> Option<Arc<Tape>> {
         None
     }
 

@@ -17,6 +17,7 @@ use crate::generation::{Generated, HeldGeneration};
 use crate::guest_log::GuestLog;
 use crate::limits::{BYTES_PER_CALL, MemoryMeter, check_stops};
 use crate::log::bytes_of;
+use crate::taped::Taped;
 use crate::template::Template;
 use crate::token_budget::TokenBudget;
 use crate::v0_1::types::wit;
@@ -49,6 +50,7 @@ pub(crate) struct ChatState {
     pub(crate) guest_log: GuestLog,
     pub(crate) table: ResourceTable,
     pub(crate) permissions: Permissions,
+    pub(crate) taped: Taped,
     tokens: TokenBudget,
     /// What the templates of this turn are made of: that of the user's model first, then others by their models.
     setups: Vec<(Option<String>, Arc<TemplateSetup>)>,
@@ -75,7 +77,7 @@ pub(crate) struct ChatState {
 pub enum HeldContext {
     /// None once a panic has lost it.
     Model(Option<Context>),
-    /// What a script has in the place of one: it holds nothing.
+    /// What a script or a tape has in the place of one: it holds nothing.
     Scripted,
 }
 
@@ -93,6 +95,7 @@ impl ChatState {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MOST_HANDLES);
         let setups = vec![(None, host.template())];
+        let taped = Taped::new(host.tape());
         Self {
             memory,
             budget,
@@ -101,6 +104,7 @@ impl ChatState {
             guest_log,
             table,
             permissions,
+            taped,
             tokens,
             setups,
             templates: Vec::new(),
@@ -227,6 +231,11 @@ impl ChatState {
                 HeldContext::Model(Some(kept.unwrap_or_else(|| model.new_context())))
             }
         };
+        self.hold(held)
+    }
+
+    /// A handle of a context or a generation.
+    pub(crate) fn hold<T: Send + 'static>(&mut self, held: T) -> Result<Resource<T>, ComponentError> {
         self.table.push(held).map_err(too_many)
     }
 
@@ -287,7 +296,7 @@ impl ChatState {
             },
             None => Ok(HeldContext::Scripted),
         };
-        Ok(fork.and_then(|fork| self.table.push(fork).map_err(too_many)))
+        Ok(fork.and_then(|fork| self.hold(fork)))
     }
 
     /// Goes on with a context's text.
@@ -307,7 +316,7 @@ impl ChatState {
         }
         if let Some(script) = self.host.script() {
             return Ok(match script.next() {
-                Ok(round) => self.table.push(HeldGeneration::scripted(round)).map_err(too_many),
+                Ok(round) => self.hold(HeldGeneration::scripted(round)),
                 Err(error) => Err(error),
             });
         }
@@ -321,6 +330,7 @@ impl ChatState {
             Err(error) => return Ok(Err(error)),
         };
         let (host, cancellation, tokens) = (Arc::clone(&self.host), self.cancellation.clone(), self.tokens.clone());
+        let is_recorded = self.taped.is_recording();
         // Each failure with the component whose it would be.
         let begin = move |context: &mut Context| {
             let of = |kind| move |error: ComponentError| (kind, error);
@@ -348,11 +358,11 @@ impl ChatState {
             }
             let generation = context.generate(request).map_err(|error| policy_failed(error.into()))?;
             cancellation.covers(generation.cancel_token());
-            Ok(HeldGeneration::new(generation, parser, reservation))
+            Ok(HeldGeneration::new(generation, parser, reservation, is_recorded))
         };
         let begun = self.with_context(context, move |context| Ok(begin(context))).await?;
         Ok(match begun {
-            Ok(Ok(generation)) => self.table.push(generation).map_err(too_many),
+            Ok(Ok(generation)) => self.hold(generation),
             Ok(Err((kind, error))) => self.watched(kind, Err(error)),
             Err(error) => Err(error),
         })

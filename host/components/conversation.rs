@@ -140,6 +140,21 @@ pub enum Output {
     ToolCallEnd,
 }
 
+impl Output {
+    /// Adds what comes next to a piece of the same kind; gives it back where it is of another one.
+    pub fn join(&mut self, next: Self) -> Option<Self> {
+        match (self, next) {
+            (Self::Content(last), Self::Content(text))
+            | (Self::Reasoning(last), Self::Reasoning(text))
+            | (Self::ToolCallArguments(last), Self::ToolCallArguments(text)) => {
+                last.push_str(&text);
+                None
+            }
+            (_, next) => Some(next),
+        }
+    }
+}
+
 /// Why an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
 use wasmlx_engine::{Event, Finished, Generation};
 
 use crate::budget::Budget;
@@ -15,7 +16,8 @@ use crate::{ChatHost, ComponentError, Round};
 const BATCH: usize = 256;
 
 /// What a generation gives its component.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Generated {
     Output(Output),
     Finished { reason: FinishReason, usage: Usage },
@@ -32,19 +34,33 @@ pub struct HeldGeneration {
     reservation: Option<Reservation>,
     ready: VecDeque<Generated>,
     ended: bool,
+    /// Whether it is read to its end before it gives anything, and given in as few pieces as may be. How many pieces
+    /// come at a time is chance otherwise.
+    is_recorded: bool,
 }
 
 impl HeldGeneration {
-    pub(crate) fn new(generation: Generation, parser: Parser, reservation: Option<Reservation>) -> Self {
-        let parser = Some(parser);
-        Self { generation: Some(generation), parser, reservation, ready: VecDeque::new(), ended: false }
+    pub(crate) fn new(
+        generation: Generation,
+        parser: Parser,
+        reservation: Option<Reservation>,
+        is_recorded: bool,
+    ) -> Self {
+        let (generation, parser) = (Some(generation), Some(parser));
+        Self { generation, parser, reservation, ready: VecDeque::new(), ended: false, is_recorded }
+    }
+
+    /// One that gives nothing.
+    pub(crate) fn empty() -> Self {
+        let ready = VecDeque::new();
+        Self { generation: None, parser: None, reservation: None, ready, ended: true, is_recorded: false }
     }
 
     /// What a script has in the place of one.
     pub(crate) fn scripted(Round { outputs, finish, usage }: Round) -> Self {
         let end = Generated::Finished { reason: finish, usage };
         let ready = outputs.into_iter().map(Generated::Output).chain([end]).collect();
-        Self { generation: None, parser: None, reservation: None, ready, ended: true }
+        Self { ready, ..Self::empty() }
     }
 
     /// Lets it end as cancelled.
@@ -61,7 +77,7 @@ impl HeldGeneration {
         host: &dyn ChatHost,
         budget: &mut Budget,
     ) -> wasmtime::Result<Result<Vec<Generated>, ComponentError>> {
-        while self.ready.is_empty() && !self.ended {
+        while (self.ready.is_empty() || self.is_recorded) && !self.ended {
             let Some(generation) = &mut self.generation else { break };
             let events = generation.next_batch(BATCH).await;
             let read = match events {
@@ -73,6 +89,9 @@ impl HeldGeneration {
                 self.cancel();
                 return Ok(Err(error));
             }
+        }
+        if std::mem::take(&mut self.is_recorded) {
+            self.ready = joined(std::mem::take(&mut self.ready));
         }
         let count = self.ready.len().min(max);
         Ok(Ok(self.ready.drain(..count).collect()))
@@ -124,4 +143,19 @@ impl HeldGeneration {
         self.ready.extend(end.map(|(reason, usage)| Generated::Finished { reason, usage }));
         Ok(Ok(()))
     }
+}
+
+/// The same with neighbours of a kind as one piece.
+fn joined(events: VecDeque<Generated>) -> VecDeque<Generated> {
+    let mut joined: VecDeque<Generated> = VecDeque::new();
+    for event in events {
+        match (joined.back_mut(), event) {
+            (Some(Generated::Output(last)), Generated::Output(output)) => {
+                let other = last.join(output);
+                joined.extend(other.map(Generated::Output));
+            }
+            (_, event) => joined.push_back(event),
+        }
+    }
+    joined
 }

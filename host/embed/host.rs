@@ -14,7 +14,7 @@ use wasmlx_engine::{CancelToken, Chain, Engine, LoadRequest};
 use wasmlx_store::Store;
 
 use super::blocking;
-use super::cases::{self, TestReport};
+use super::cases::{self, TestOptions, TestReport};
 use super::chat_server::ChatServer;
 use super::components::{ComponentRef, Components};
 use super::error::{Error, ErrorKind, Result};
@@ -356,8 +356,26 @@ impl Host {
         component: impl Into<ComponentRef>,
         cases: impl Into<PathBuf>,
     ) -> Result<TestReport> {
+        self.test_component_with(component, cases, TestOptions::new()).await
+    }
+
+    /// The same, with recording or rewriting cases. Recording takes the built-in model.
+    ///
+    /// # Errors
+    /// As [`Host::test_component`]; those of [`Host::load`] where runs are recorded; `Io` where a case cannot be written.
+    pub async fn test_component_with(
+        &self,
+        component: impl Into<ComponentRef>,
+        cases: impl Into<PathBuf>,
+        options: TestOptions,
+    ) -> Result<TestReport> {
         let (this, component, cases) = (self.clone(), component.into(), cases.into());
-        let test = move || cases::run(&this.inner.components.load_any(&component)?, &cases);
+        let model = match options.records() {
+            true => Some(self.load_with(None, LoadOptions::new()).await?),
+            false => None,
+        };
+        let test =
+            move || cases::run_with(&this.inner.components.load_any(&component)?, &cases, model.as_ref(), options);
         blocking::spawn("wasmlx-cases", test).await
     }
 

@@ -37,7 +37,7 @@ mod turn;
 #[cfg(feature = "agents")]
 pub use agent::AgentRun;
 pub use cancel::Canceller;
-pub use cases::{CaseOutcome, CaseResult, TestReport};
+pub use cases::{CaseOutcome, CaseResult, TestOptions, TestReport};
 pub use chat::Chat;
 pub use chat_builder::{ChatBuilder, DEFAULT_CHAT};
 pub use completion::{Completion, CompletionBuilder, Prompt};

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use crate::added_tokens::AddedTokens;
 use crate::error::{TextError, TextErrorKind};
 
@@ -9,7 +11,8 @@ use crate::error::{TextError, TextErrorKind};
 ///
 /// Adjacent segments are joined and encoded as one text, so that a border between two of them changes no merge. What
 /// a border does is to keep control tokens apart from text: see [`Tokenizer::encode`](crate::Tokenizer::encode).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Segment {
     /// One added token of the model, by its name: `<|im_start|>`.
     Control(String),

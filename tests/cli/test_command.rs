@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::support::run;
+use crate::support::{ran as support_ran, run, wasmlx};
 
 fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -92,6 +92,173 @@ fn a_wrong_case_of_a_chat_shows_the_turn() {
     let (_folder, file) = beside("chat", &case);
     let ran = run(&["test", file.to_str().unwrap()]).failed(1);
     assert!(ran.stdout.contains("\"content\": \"Hello.\""), "{}", ran.stdout);
+}
+
+#[test]
+fn a_wrong_case_of_an_agent_shows_what_it_says() {
+    let case =
+        json!([{"name": "note", "args": ["note", "diary", "a"], "kv": {"diary": {"a": "Sun."}}, "printed": "Rain.\n"}]);
+    let (_folder, file) = beside("errand", &case);
+    let ran = run(&["test", file.to_str().unwrap()]).failed(1);
+    insta::assert_snapshot!(ran.stdout, @r#"
+    errand (agent)
+      FAILED  cases.json: note
+      expected  Rain.
+      got       Sun.
+                {
+                  "kept": {
+                    "diary": {
+                      "a": "Sun."
+                    }
+                  }
+                }
+    0 passed, 1 failed
+    "#);
+}
+
+#[test]
+fn update_rewrites_the_cases_that_fail_and_leaves_the_others_as_they_are_written() {
+    let (folder, file) = beside("default-policy", &json!([]));
+    let cases = folder.path().join("cases/cases.json");
+    let right = r#"{"name":   "right", "params": {"temperature": 0.5, "top_p": 1}, "plan": [{"temperature": 0.5}]}"#;
+    let wrong = r#"{"name": "wrong", "params": {"top_k": 2, "top_p": 1}, "plan": null}"#;
+    let refused = r#"{"name": "refused", "params": {"topk": 2}, "error": "nothing of the kind"}"#;
+    let accepted = r#"{"name": "accepted", "params": {"top_k": 2}, "error": "no such parameter"}"#;
+    fs::write(&cases, format!("[\n  {right},\n  {wrong},\n  {refused},\n  {accepted}\n]\n")).unwrap();
+
+    let ran = run(&["test", "--update", file.to_str().unwrap()]).failed(1);
+    // What is no longer refused is for a person to say.
+    assert!(ran.stdout.contains("FAILED  cases.json: accepted"), "{}", ran.stdout);
+    assert!(ran.stdout.ends_with("3 passed, 1 failed\n"), "{}", ran.stdout);
+    let text = fs::read_to_string(&cases).unwrap();
+    let mended =
+        r#"{"name": "wrong", "params": {"top_k": 2, "top_p": 1}, "plan": [{"top_k": 2}, {"temperature": 0.7}]}"#;
+    assert!(text.starts_with(&format!("[\n  {right},\n  {mended},\n")), "{text}");
+    assert!(text.ends_with(&format!("  {accepted}\n]\n")), "{text}");
+    let report = run(&["test", "--json", file.to_str().unwrap()]).failed(1).json();
+    assert_eq!((&report["passed"], &report["failed"]), (&json!(3), &json!(1)), "{report:#}");
+    assert_eq!(fs::read_dir(folder.path().join("cases")).unwrap().count(), 1, "nothing else is left there");
+}
+
+/// The cassette of a shipped component, by its name.
+fn cassette(component: &str, name: &str) -> serde_json::Value {
+    let path = repository("guest-examples/rust").join(component).join("cases").join(name);
+    serde_json::from_slice(&fs::read(path.with_extension("cassette.json")).unwrap()).unwrap()
+}
+
+/// A component beside one cassette of the test's own.
+fn beside_cassette(component: &str, cassette: &str) -> (tempfile::TempDir, PathBuf, PathBuf) {
+    let (folder, file) = beside(component, &json!([]));
+    let cases = folder.path().join("cases");
+    fs::remove_file(cases.join("cases.json")).unwrap();
+    let path = cases.join("run.cassette.json");
+    fs::write(&path, cassette).unwrap();
+    (folder, file, path)
+}
+
+#[test]
+fn a_call_that_was_not_recorded_is_shown_beside_the_one_that_was() {
+    let mut cassette = cassette("vote", "japan");
+    cassette["run"]["args"] = json!(["--voters", "3", "What is the capital of France?"]);
+    let (_folder, file, _) = beside_cassette("vote", &cassette.to_string());
+    let ran = run(&["test", file.to_str().unwrap()]).failed(1);
+    insta::assert_snapshot!(ran.stdout, @r#"
+    vote (agent)
+      FAILED  run.cassette.json: three voters on the built-in model, each with a seed of its own
+                call 3 of the 18 recorded: templates.render_for
+                {
+                  "model": "builtin",
+                  "conversation": {
+                    "messages": [
+                      {
+                        "role": "user",
+      expected          "content": "What is the capital of Japan?"
+      got               "content": "What is the capital of France?"
+                      }
+                    ],
+                    "add_generation_prompt": true
+                  }
+                }
+    0 passed, 1 failed
+    "#);
+}
+
+#[test]
+fn calls_that_are_missing_or_too_many_are_told() {
+    let mut cassette = cassette("vote", "japan");
+    cassette["run"]["args"][1] = json!("2");
+    let (_folder, file, path) = beside_cassette("vote", &cassette.to_string());
+    let ran = run(&["test", file.to_str().unwrap()]).failed(1);
+    assert!(ran.stdout.contains("none was made"), "{}", ran.stdout);
+
+    cassette["run"]["args"][1] = json!("3");
+    cassette["calls"].as_array_mut().unwrap().truncate(5);
+    fs::write(&path, cassette.to_string()).unwrap();
+    let ran = run(&["test", file.to_str().unwrap()]).failed(1);
+    assert!(ran.stdout.contains("call 6 of the 5 recorded: none, the recording has ended"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("call 6 of the 5 recorded: generation.next_batch"), "{}", ran.stdout);
+}
+
+#[test]
+fn an_outcome_that_changed_is_updated_where_the_calls_did_not() {
+    let mut cassette = cassette("vote", "japan");
+    let printed = cassette["outcome"]["printed"].take();
+    cassette["outcome"]["printed"] = json!(["nothing\n"]);
+    let (_folder, file, path) = beside_cassette("vote", &cassette.to_string());
+    let ran = run(&["test", file.to_str().unwrap()]).failed(1);
+    assert!(ran.stdout.contains("\"nothing\\n\""), "{}", ran.stdout);
+    let report = run(&["test", "--update", "--json", file.to_str().unwrap()]).ok().json();
+    assert_eq!(report["updated"][0]["file"], "run.cassette.json", "{report:#}");
+    let updated: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    assert_eq!(updated["outcome"]["printed"], printed);
+    cassette["outcome"]["printed"] = printed;
+    assert_eq!(updated, cassette, "nothing else changed");
+}
+
+#[test]
+fn what_is_recorded_on_the_model_is_played_without_it() {
+    let run_of = json!({
+        "turns": ["What is the capital of Japan?", "And of Italy?"], "max_tokens": 12,
+    });
+    let unrecorded = json!({"cassette": 1, "name": "capitals", "run": run_of});
+    let (_folder, file, path) = beside_cassette("chat", &unrecorded.to_string());
+    let ran = run(&["test", file.to_str().unwrap()]).failed(1);
+    assert!(ran.stderr.contains("not recorded yet") && ran.stderr.contains("--record"), "{}", ran.stderr);
+
+    let report = run(&["test", "--record", "--json", file.to_str().unwrap()]).ok().json();
+    assert_eq!(report["recorded"], json!(["run.cassette.json"]), "{report:#}");
+    let recorded = fs::read(&path).unwrap();
+    let cassette: serde_json::Value = serde_json::from_slice(&recorded).unwrap();
+    assert!(cassette["outcome"].to_string().contains("Tokyo"), "{cassette:#}");
+
+    // Played in a home in which no model can be.
+    let nowhere = tempfile::tempdir().unwrap();
+    let home = nowhere.path().join("file");
+    fs::write(&home, "").unwrap();
+    support_ran(wasmlx(&["test", file.to_str().unwrap()]).env("WASMLX_HOME", &home)).ok();
+    run(&["test", "--record", file.to_str().unwrap()]).ok();
+    assert_eq!(fs::read(&path).unwrap(), recorded, "a recording made anew is the same");
+}
+
+#[test]
+fn cassettes_that_are_none_are_told() {
+    let whole = cassette("vote", "japan").to_string();
+    for (text, why) in [
+        ("{}", "missing field `cassette`"),
+        (&whole[..whole.len() / 2], "EOF while parsing"),
+        (&whole.replace("\"cassette\":1", "\"cassette\":2"), "of version 2, not 1"),
+        (&whole.replace("\"args\"", "\"arguments_\""), "`run` has `arguments_`"),
+    ] {
+        let (_folder, file, _) = beside_cassette("vote", text);
+        let ran = run(&["test", file.to_str().unwrap()]).failed(1);
+        assert!(ran.stderr.contains(why), "{}", ran.stderr);
+    }
+    let (_folder, file, _) = beside_cassette("classic", &whole);
+    let ran = run(&["test", file.to_str().unwrap()]).failed(1);
+    assert!(ran.stderr.contains("cassettes are of chats and agents"), "{}", ran.stderr);
+    let (_folder, file) = beside("classic", &json!([{"name": "a", "steps": []}]));
+    let ran = run(&["test", "--record", file.to_str().unwrap()]).failed(1);
+    assert!(ran.stderr.contains("holds no cassettes"), "{}", ran.stderr);
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod cost;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use wasmlx::{CaseOutcome, Host};
+use wasmlx::{CaseOutcome, Host, TestOptions};
 
 use crate::GlobalOptions;
 use crate::failure::{Failure, Result};
@@ -25,6 +25,12 @@ pub(crate) struct Arguments {
     /// cost card is renewed
     #[arg(long, conflicts_with = "watch")]
     cost: bool,
+    /// Run what the cassettes (`cases/*.cassette.json`) say on the built-in model first, and keep what happens
+    #[arg(long, conflicts_with_all = ["cost", "watch"])]
+    record: bool,
+    /// Write what the component does into the cases that fail, in the place of what they expect
+    #[arg(long, conflicts_with_all = ["cost", "watch"])]
+    update: bool,
 }
 
 pub(crate) async fn run(arguments: &Arguments, global: &GlobalOptions) -> Result {
@@ -35,7 +41,11 @@ pub(crate) async fn run(arguments: &Arguments, global: &GlobalOptions) -> Result
     if arguments.watch {
         return watch(&arguments.path, &host, global).await;
     }
-    test(Guest::find(&arguments.path)?, &host, global).await
+    let options = TestOptions::new().record(arguments.record).update(arguments.update);
+    let tested = test(Guest::find(&arguments.path)?, &host, options, global).await;
+    // Where runs were recorded, there is a device.
+    host.stop().await;
+    tested
 }
 
 /// Tests a component as its files are, again and again.
@@ -45,7 +55,7 @@ async fn watch(path: &Path, host: &Host, global: &GlobalOptions) -> Result {
     let mut watch = Watch::new(source.files());
     loop {
         let outcome = match source.build(host).await {
-            Ok(guest) => test(guest, host, global).await,
+            Ok(guest) => test(guest, host, TestOptions::new(), global).await,
             Err(failure) => Err(failure),
         };
         watch::tell(outcome, global)?;
@@ -53,8 +63,8 @@ async fn watch(path: &Path, host: &Host, global: &GlobalOptions) -> Result {
     }
 }
 
-async fn test(guest: Guest, host: &Host, global: &GlobalOptions) -> Result {
-    let report = host.test_component(guest.component, guest.cases).await?;
+async fn test(guest: Guest, host: &Host, options: TestOptions, global: &GlobalOptions) -> Result {
+    let report = host.test_component_with(guest.component, guest.cases, options).await?;
     let failed = report.failed();
     let mut output = Output::new();
     if global.json {
@@ -71,10 +81,18 @@ async fn test(guest: Guest, host: &Host, global: &GlobalOptions) -> Result {
         output.json(&json!({
             "component": report.component, "kind": report.kind,
             "passed": report.passed(), "failed": failed, "cases": cases,
+            "recorded": report.recorded,
+            "updated": report.updated.iter().map(|(file, case)| json!({"file": file, "case": case})).collect::<Vec<_>>(),
         }))?;
     } else {
         if !global.quiet {
             output.line(format_args!("{} ({})", report.component, report.kind))?;
+        }
+        for file in &report.recorded {
+            output.line(format_args!("  recorded  {file}"))?;
+        }
+        for (file, case) in &report.updated {
+            output.line(format_args!("  updated  {file}: {case}"))?;
         }
         for case in &report.cases {
             match &case.outcome {

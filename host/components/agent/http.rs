@@ -22,8 +22,8 @@ use tokio::time::{Sleep, sleep, timeout};
 use wasmtime_wasi_http::io::TokioIo;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
-use super::tls;
-use crate::{Authority, Permissions};
+use super::{http_tape, tls};
+use crate::{Authority, Permissions, Tape};
 
 /// How long a connection, the first byte of an answer, or the next one may take where the guest does not say, and at
 /// the most.
@@ -32,15 +32,16 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What an agent's requests go through.
 pub(super) struct Outgoing {
     permissions: Arc<Permissions>,
+    tape: Option<Arc<Tape>>,
 }
 
 impl Outgoing {
-    pub(super) fn new(permissions: Arc<Permissions>) -> Self {
-        Self { permissions }
+    pub(super) fn new(permissions: Arc<Permissions>, tape: Option<Arc<Tape>>) -> Self {
+        Self { permissions, tape }
     }
 }
 
-type Sent = (Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>);
+pub(super) type Sent = (Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>);
 
 impl WasiHttpHooks for Outgoing {
     fn send_request(
@@ -50,7 +51,11 @@ impl WasiHttpHooks for Outgoing {
         _processed: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Result<Sent, Error>> + Send> {
         let target = Target::of(request.uri(), &self.permissions);
-        Box::new(async move { target?.send(request, Patience::new(options)).await })
+        let send = move |request| async move { target?.send(request, Patience::new(options)).await };
+        match &self.tape {
+            Some(tape) => http_tape::send(tape, request, send),
+            None => Box::new(send(request)),
+        }
     }
 
     /// A host's name is the connection's, whatever a guest says; so are the headers that belong to a connection.

@@ -48,7 +48,7 @@ impl AgentState {
         let wasi = wasi(&permissions, &console, &session.guest_log, surroundings)?;
         let mut table = ResourceTable::new();
         table.set_max_capacity(MOST_RESOURCES);
-        let (http, outgoing) = (WasiHttpCtx::new(), Outgoing::new(permissions));
+        let (http, outgoing) = (WasiHttpCtx::new(), Outgoing::new(permissions, session.host.tape()));
         Ok(Self { session, console, spaces, wasi, http, outgoing, table })
     }
 }

@@ -1,6 +1,9 @@
 //! Interface `contexts`: texts that a model reads and goes on with.
 
-use wasmlx_engine::PromptInfo;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use wasmlx_engine::{Context, PromptInfo};
+use wasmlx_text::{GrammarSource, Segment};
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
@@ -13,7 +16,12 @@ use crate::{ComponentError, ComponentErrorKind, GenerateOptions};
 impl Host for ChatState {
     async fn open(&mut self, model: Option<String>) -> Result<Result<Resource<HeldContext>, wit::Error>> {
         let mut state = self.enter();
-        let opened = state.open(model.as_deref());
+        let take = state.take("contexts.open", || json!({"model": model}))?;
+        let opened = match take.given::<u32>()? {
+            Some(given) => given.and_then(|_| state.stand_in_context()),
+            None => state.open(model.as_deref()),
+        };
+        state.keep_handle(&take, &opened);
         Ok(state.answer(opened))
     }
 }
@@ -25,7 +33,17 @@ impl HostContext for ChatState {
         segments: Vec<wit::Segment>,
     ) -> Result<Result<contexts::PromptInfo, wit::Error>> {
         let mut state = self.enter();
-        let read = state.read(&context, move |context| context.prompt(&all(segments))).await?;
+        let segments: Vec<Segment> = all(segments);
+        let number = state.number(&context);
+        let take = state.take("context.prompt", || json!({"context": number, "segments": segments}))?;
+        let read = match take.given()? {
+            Some(read) => read,
+            None => {
+                let read = state.read(&context, move |context| context.prompt(&segments)).await?;
+                read.map(Prompted::from)
+            }
+        };
+        take.keep(&read);
         Ok(state.answer(read.map(Into::into)))
     }
 
@@ -35,25 +53,57 @@ impl HostContext for ChatState {
         segments: Vec<wit::Segment>,
     ) -> Result<Result<contexts::PromptInfo, wit::Error>> {
         let mut state = self.enter();
-        let read = state.read(&context, move |context| context.append(&all(segments))).await?;
+        let segments: Vec<Segment> = all(segments);
+        let number = state.number(&context);
+        let take = state.take("context.append", || json!({"context": number, "segments": segments}))?;
+        let read = match take.given()? {
+            Some(read) => read,
+            None => {
+                let read = state.read(&context, move |context| context.append(&segments)).await?;
+                read.map(Prompted::from)
+            }
+        };
+        take.keep(&read);
         Ok(state.answer(read.map(Into::into)))
     }
 
     async fn tokens(&mut self, context: Resource<HeldContext>) -> Result<Vec<u32>> {
         let mut state = self.enter();
-        Ok(state.context(&context)?.map(|context| context.tokens()).unwrap_or_default())
+        let number = state.number(&context);
+        let take = state.take("context.tokens", || json!({"context": number}))?;
+        let tokens = match take.given()? {
+            Some(tokens) => tokens,
+            None => Ok(state.context(&context)?.map(|context| context.tokens()).unwrap_or_default()),
+        };
+        take.keep(&tokens);
+        Ok(tokens?)
     }
 
     async fn fork(&mut self, context: Resource<HeldContext>) -> Result<Result<Resource<HeldContext>, wit::Error>> {
         let mut state = self.enter();
-        let forked = state.fork(&context).await?;
+        let number = state.number(&context);
+        let take = state.take("context.fork", || json!({"context": number}))?;
+        let forked = match take.given::<u32>()? {
+            Some(given) => given.and_then(|_| state.stand_in_context()),
+            None => state.fork(&context).await?,
+        };
+        state.keep_handle(&take, &forked);
         Ok(state.answer(forked))
     }
 
     async fn truncate(&mut self, context: Resource<HeldContext>, length: u32) -> Result<Result<(), wit::Error>> {
         let mut state = self.enter();
-        let truncated = state.context(&context)?.map_or(Ok(()), |context| context.truncate(length as usize));
-        Ok(state.answer(truncated.map_err(Into::into)))
+        let number = state.number(&context);
+        let take = state.take("context.truncate", || json!({"context": number, "length": length}))?;
+        let truncated = match take.given()? {
+            Some(truncated) => truncated,
+            None => {
+                let truncate = |context: &mut Context| context.truncate(length as usize);
+                state.context(&context)?.map_or(Ok(()), truncate).map_err(Into::into)
+            }
+        };
+        take.keep(&truncated);
+        Ok(state.answer(truncated))
     }
 
     async fn generate(
@@ -63,13 +113,18 @@ impl HostContext for ChatState {
     ) -> Result<Result<Resource<HeldGeneration>, wit::Error>> {
         let mut state = self.enter();
         let contexts::GenerateOptions { max_tokens, stops, seed, tools, grammar } = options;
-        let generation = match grammar.map(TryInto::try_into).transpose() {
-            Ok(grammar) => {
-                let options = GenerateOptions { max_tokens, stops, seed, tools, grammar };
-                state.generate(&context, options).await?
-            }
-            Err(error) => Err(error),
+        let grammar = match grammar.map(TryInto::try_into).transpose() {
+            Ok(grammar) => grammar,
+            Err(error) => return Ok(state.answer(Err(error))),
         };
+        let options = GenerateOptions { max_tokens, stops, seed, tools, grammar };
+        let number = state.number(&context);
+        let take = state.take("context.generate", || json!({"context": number, "options": options_json(&options)}))?;
+        let generation = match take.given::<u32>()? {
+            Some(given) => given.and_then(|_| state.stand_in_generation()),
+            None => state.generate(&context, options).await?,
+        };
+        state.keep_handle(&take, &generation);
         Ok(state.answer(generation))
     }
 
@@ -85,8 +140,14 @@ impl HostGeneration for ChatState {
         generation: Resource<HeldGeneration>,
     ) -> Result<Result<Option<contexts::GenerationEvent>, wit::Error>> {
         let mut state = self.enter();
-        let events = state.generated(&generation, 1).await?;
-        Ok(state.answer(events.map(|events| events.into_iter().next().map(Into::into))))
+        let number = state.number(&generation);
+        let take = state.take("generation.next", || json!({"generation": number}))?;
+        let event = match take.given()? {
+            Some(event) => event,
+            None => state.generated(&generation, 1).await?.map(|events| events.into_iter().next()),
+        };
+        take.keep(&event);
+        Ok(state.answer(event.map(|event| event.map(Into::into))))
     }
 
     async fn next_batch(
@@ -95,15 +156,23 @@ impl HostGeneration for ChatState {
         max: u32,
     ) -> Result<Result<Vec<contexts::GenerationEvent>, wit::Error>> {
         let mut state = self.enter();
-        let events = match max {
-            0 => Err(none_asked_for()),
-            max => state.generated(&generation, max as usize).await?,
+        let number = state.number(&generation);
+        let take = state.take("generation.next_batch", || json!({"generation": number, "max": max}))?;
+        let events = match (take.given()?, max) {
+            (Some(events), _) => events,
+            (None, 0) => Err(none_asked_for()),
+            (None, max) => state.generated(&generation, max as usize).await?,
         };
+        take.keep(&events);
         Ok(state.answer(events.map(all)))
     }
 
     async fn cancel(&mut self, generation: Resource<HeldGeneration>) -> Result<()> {
-        self.enter().table.get(&generation)?.cancel();
+        let state = self.enter();
+        let number = state.number(&generation);
+        let take = state.take("generation.cancel", || json!({"generation": number}))?;
+        state.table.get(&generation)?.cancel();
+        take.keep(&Ok(()));
         Ok(())
     }
 
@@ -118,10 +187,43 @@ fn none_asked_for() -> ComponentError {
     ComponentError::new(ComponentErrorKind::InvalidInput, "", "`next-batch` was asked for 0 events; 1 is the least")
 }
 
-impl From<PromptInfo> for contexts::PromptInfo {
+/// How much of a prompt is new, as guests and tapes have it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Prompted {
+    tokens: u32,
+    cached: u32,
+}
+
+impl From<PromptInfo> for Prompted {
     fn from(PromptInfo { tokens, cached }: PromptInfo) -> Self {
         Self { tokens: count(tokens), cached: count(cached) }
     }
+}
+
+impl From<Prompted> for contexts::PromptInfo {
+    fn from(Prompted { tokens, cached }: Prompted) -> Self {
+        Self { tokens, cached }
+    }
+}
+
+/// Options as tapes have them: what is not said is left out.
+fn options_json(options: &GenerateOptions) -> Value {
+    let GenerateOptions { max_tokens, stops, seed, tools, grammar } = options;
+    let grammar = grammar.as_ref().map(|grammar| match grammar {
+        GrammarSource::JsonSchema(schema) => json!({"json_schema": schema}),
+        GrammarSource::Regex(expression) => json!({"regex": expression}),
+        GrammarSource::Lark(text) => json!({"lark": text}),
+        _ => Value::Null,
+    });
+    let said = [
+        ("max_tokens", max_tokens.map(Value::from)),
+        ("stops", (!stops.is_empty()).then(|| json!(stops))),
+        ("seed", seed.map(Value::from)),
+        ("tools", tools.then(|| json!(tools))),
+        ("grammar", grammar),
+    ];
+    let said = said.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    Value::Object(said.collect::<Map<_, _>>())
 }
 
 impl From<Generated> for contexts::GenerationEvent {

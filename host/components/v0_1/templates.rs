@@ -1,6 +1,6 @@
 //! Interface `templates`: the session's prompt template.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use wasmtime::Result;
 
 use super::chat::bindings::wasmlx::runner::templates::Host;
@@ -29,10 +29,19 @@ async fn render(
     conversation: wit::Conversation,
 ) -> Result<Result<Vec<wit::Segment>, wit::Error>> {
     let mut state = state.enter();
-    let segments = match conversation.try_into() {
-        Ok(conversation) => state.render(model.as_deref(), conversation).await?,
-        Err(error) => Err(error),
+    let conversation: Conversation = match conversation.try_into() {
+        Ok(conversation) => conversation,
+        Err(error) => return Ok(state.answer(Err(error))),
     };
+    let take = match &model {
+        None => state.take("templates.render", || json!({"conversation": conversation}))?,
+        Some(model) => state.take("templates.render_for", || json!({"model": model, "conversation": conversation}))?,
+    };
+    let segments = match take.given()? {
+        Some(segments) => segments,
+        None => state.render(model.as_deref(), conversation).await?,
+    };
+    take.keep(&segments);
     Ok(state.answer(segments.map(all)))
 }
 
@@ -42,7 +51,7 @@ impl TryFrom<wit::Conversation> for Conversation {
     fn try_from(conversation: wit::Conversation) -> std::result::Result<Self, ComponentError> {
         let wit::Conversation { messages, tools, documents, add_generation_prompt, options, context } = conversation;
         let tool = |wit::Tool { name, description, parameters }| {
-            let parameters = json("a tool's parameters", &parameters)?;
+            let parameters = parsed("a tool's parameters", &parameters)?;
             Ok(Tool { name, description, parameters })
         };
         Ok(Self {
@@ -59,7 +68,7 @@ impl TryFrom<wit::Conversation> for Conversation {
 /// The most bytes of a JSON text. What is made of it may take thirty times as many.
 const JSON_BYTES: usize = 4 << 20;
 
-fn json(what: &str, text: &str) -> std::result::Result<Value, ComponentError> {
+fn parsed(what: &str, text: &str) -> std::result::Result<Value, ComponentError> {
     if text.len() > JSON_BYTES {
         return Err(invalid(format!("{what} has {} bytes; the most is {} MiB", text.len(), JSON_BYTES >> 20)));
     }
@@ -67,7 +76,7 @@ fn json(what: &str, text: &str) -> std::result::Result<Value, ComponentError> {
 }
 
 fn object(what: &str, text: &str) -> std::result::Result<Map<String, Value>, ComponentError> {
-    match json(what, text)? {
+    match parsed(what, text)? {
         Value::Object(object) => Ok(object),
         _ => Err(invalid(format!("{what} must be a JSON object"))),
     }

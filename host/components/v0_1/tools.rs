@@ -1,5 +1,6 @@
 //! Interface `tools`: what the embedding application or the user gave the session.
 
+use serde_json::json;
 use wasmtime::Result;
 
 use super::chat::bindings::wasmlx::runner::tools::{Host, Offered};
@@ -15,7 +16,12 @@ impl Host for ChatState {
 
     async fn call(&mut self, name: String, arguments: String) -> Result<Result<String, wit::Error>> {
         let mut state = self.enter();
-        let result = state.call_tool(name, arguments).await;
+        let take = state.take("tools.call", || json!({"name": name, "arguments": arguments}))?;
+        let result = match take.given()? {
+            Some(result) => result,
+            None => state.call_tool(name, arguments).await,
+        };
+        take.keep(&result);
         Ok(state.answer(result))
     }
 }

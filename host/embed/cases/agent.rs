@@ -2,22 +2,42 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
 use wasmlx_components::{AgentComponent, AgentEvent, AgentRun, AgentSetup, Component};
 
 use super::case_host::CaseHost;
 use super::surroundings::{Texts, World, texts};
 use super::{Case, CaseOutcome, field, lines, runtime};
 
-pub(super) fn run(component: &Component, case: &Case) -> Result<CaseOutcome, String> {
+pub(super) fn run(component: &Component, case: &Case, mended: &mut Case) -> Result<CaseOutcome, String> {
     let world = World::of(component, case)?;
-    let host = Arc::new(CaseHost::new(component, case)?.granting(world.grants.clone()));
+    let host = Arc::new(CaseHost::scripted(component, case)?.granting(world.grants.clone()));
     let outcome = play(component, case, &world, &host)?;
     if let Some(part) = field::<String>(case, "error")? {
         let got = outcome.error.clone().map_or_else(|| Ok(outcome.told()), Err);
-        return Ok(CaseOutcome::of_error(&part, got));
+        return Ok(CaseOutcome::of_error(&part, got, mended));
     }
-    Ok(CaseOutcome::of(Outcome::of_case(case)?.told(), outcome.told()).or(host.unasked()))
+    let expected = Outcome::of_case(case)?;
+    if outcome.error.is_none() && expected.told() != outcome.told() {
+        mended.extend(outcome.written_beside(&expected));
+    }
+    Ok(CaseOutcome::of(expected.told(), outcome.told()).or(host.unasked()))
+}
+
+/// What comes of a run that is recorded or played.
+pub(super) fn perform(component: &Component, case: &Case, host: CaseHost) -> Result<Value, String> {
+    let world = World::of(component, case)?;
+    let host = Arc::new(host.granting(world.grants.clone()));
+    let Outcome { printed, written, kept, error } = play(component, case, &world, &host)?;
+    let mut outcome = Map::from_iter([("printed".to_owned(), split(&printed))]);
+    for (name, texts) in [("written", written), ("kept", kept)] {
+        if !texts.is_empty() {
+            outcome.insert(name.to_owned(), json!(texts));
+        }
+    }
+    outcome.extend(error.map(|error| ("error".to_owned(), error.into())));
+    Ok(Value::Object(outcome))
 }
 
 /// What a run comes to.
@@ -57,28 +77,69 @@ impl Outcome {
     fn of_case(case: &Case) -> Result<Self, String> {
         let after = |name, before| if case.contains_key(name) { texts(case, name) } else { texts(case, before) };
         Ok(Self {
-            printed: field(case, "printed")?.unwrap_or_default(),
+            printed: field::<Printed>(case, "printed")?.map(Printed::text).unwrap_or_default(),
             written: after("written", "write")?,
             kept: after("kept", "kv")?,
             error: None,
         })
     }
 
+    /// The fields of a case that are another thing than is expected.
+    fn written_beside(&self, expected: &Self) -> Case {
+        let mut fields = Case::new();
+        if self.printed != expected.printed {
+            fields.insert("printed".to_owned(), self.printed.as_str().into());
+        }
+        for (name, texts, wanted) in
+            [("written", &self.written, &expected.written), ("kept", &self.kept, &expected.kept)]
+        {
+            if texts != wanted {
+                fields.insert(name.to_owned(), json!(texts));
+            }
+        }
+        fields
+    }
+
     /// In words, so that two can be compared line by line.
     fn told(&self) -> String {
         let mut told = self.printed.clone();
+        if !told.is_empty() && !told.ends_with('\n') {
+            told.push_str("\n(no newline)\n");
+        }
         let mut changed = Map::new();
         for (name, texts) in [("written", &self.written), ("kept", &self.kept)] {
             if !texts.is_empty() {
-                changed.insert(name.to_owned(), serde_json::to_value(texts).unwrap_or(Value::Null));
+                changed.insert(name.to_owned(), json!(texts));
             }
         }
         if !changed.is_empty() {
-            told.push_str(&format!("\n{}", lines(&changed)));
+            told.push_str(&lines(&changed));
         }
         if let Some(error) = &self.error {
-            told.push_str(&format!("\nerror: {error}"));
+            told.push_str(&format!("error: {error}"));
         }
         told
     }
+}
+
+/// What is printed: a text, or its lines, each with its end.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Printed {
+    Text(String),
+    Lines(Vec<String>),
+}
+
+impl Printed {
+    fn text(self) -> String {
+        match self {
+            Self::Text(text) => text,
+            Self::Lines(lines) => lines.concat(),
+        }
+    }
+}
+
+/// A text as its lines, which a recording has since they can be compared one by one.
+fn split(text: &str) -> Value {
+    text.split_inclusive('\n').collect()
 }

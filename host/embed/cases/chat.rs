@@ -8,37 +8,82 @@ use wasmlx_components::{ChatComponent, ChatEvent, ChatSession, Component, Messag
 use super::case_host::CaseHost;
 use super::{Case, CaseOutcome, field, lines, runtime};
 
-pub(super) fn run(component: &Component, case: &Case) -> Result<CaseOutcome, String> {
-    let config = Value::Object(field(case, "config")?.unwrap_or_default()).to_string();
-    let log = MessageLog::new(field(case, "log")?.unwrap_or_default());
-    let before = log.len();
-    let host = Arc::new(CaseHost::new(component, case)?);
-    let chat = ChatComponent::new(component).map_err(|error| error.to_string())?;
-
-    let runtime = runtime()?;
-    let session = ChatSession::start(runtime.handle(), chat, config, log.clone(), host.clone());
-    let outcome = runtime.block_on(async {
-        let mut turn = session.send(Vec::new());
-        let mut events = Vec::new();
-        while let Some(event) = turn.next().await {
-            events.push(event_json(event.map_err(|error| error.to_string())?));
-        }
-        Ok(events)
-    });
-
+pub(super) fn run(component: &Component, case: &Case, mended: &mut Case) -> Result<CaseOutcome, String> {
+    let host = Arc::new(CaseHost::scripted(component, case)?);
+    // The log has what the turn answers.
+    let outcome = turns(component, case, &host, vec![Vec::new()])?.remove(0);
     let told = |events: &[Value], appended: &[Value]| lines(&json!({"events": events, "appended": appended}));
-    let appended: Vec<Value> = log.messages().split_off(before.min(log.len())).iter().map(message_json).collect();
     if let Some(part) = field::<String>(case, "error")? {
-        return Ok(CaseOutcome::of_error(&part, outcome.map(|events| told(&events, &appended))));
+        let got = outcome.error.map_or_else(|| Ok(told(&outcome.events, &outcome.appended)), Err);
+        return Ok(CaseOutcome::of_error(&part, got, mended));
     }
     let wanted: Vec<Message> = field(case, "appended")?.unwrap_or_default();
     let wanted: Vec<Value> = wanted.iter().map(message_json).collect();
     let expected = told(&field::<Vec<Value>>(case, "events")?.unwrap_or_default(), &wanted);
-    let got = match outcome {
-        Ok(events) => told(&events, &appended),
-        Err(error) => format!("error: {error}"),
+    let got = match outcome.error {
+        None => told(&outcome.events, &outcome.appended),
+        Some(error) => return Ok(CaseOutcome::Failed { expected, got: format!("error: {error}") }),
     };
+    if expected != got {
+        mended.insert("events".to_owned(), outcome.events.into());
+        mended.insert("appended".to_owned(), outcome.appended.into());
+    }
     Ok(CaseOutcome::of(expected, got).or(host.unasked()))
+}
+
+/// What a recorded chat says: its `turns`, a user's text each, and what comes of them.
+pub(super) fn perform(component: &Component, run: &Case, host: &Arc<CaseHost>) -> Result<Value, String> {
+    let texts: Vec<String> = field(run, "turns")?.unwrap_or_default();
+    let turns = turns(component, run, host, texts.into_iter().map(|text| vec![Message::user(text)]).collect())?;
+    let turn = |TurnOutcome { events, appended, error }| match error {
+        None => json!({"events": events, "appended": appended}),
+        Some(error) => json!({"events": events, "error": error}),
+    };
+    Ok(json!({"turns": turns.into_iter().map(turn).collect::<Vec<_>>()}))
+}
+
+/// What a turn comes to: its events, and the messages that the component added.
+struct TurnOutcome {
+    events: Vec<Value>,
+    appended: Vec<Value>,
+    error: Option<String>,
+}
+
+/// Runs turns of one conversation, each with its new messages, up to the first that fails.
+fn turns(
+    component: &Component,
+    case: &Case,
+    host: &Arc<CaseHost>,
+    turns: Vec<Vec<Message>>,
+) -> Result<Vec<TurnOutcome>, String> {
+    let config = Value::Object(field(case, "config")?.unwrap_or_default()).to_string();
+    let log = MessageLog::new(field(case, "log")?.unwrap_or_default());
+    let chat = ChatComponent::new(component).map_err(|error| error.to_string())?;
+    let runtime = runtime()?;
+    let session = ChatSession::start(runtime.handle(), chat, config, log.clone(), host.clone());
+    let mut outcomes = Vec::new();
+    for new in turns {
+        let before = log.len() + new.len();
+        let (mut events, mut error) = (Vec::new(), None);
+        runtime.block_on(async {
+            let mut turn = session.send(new);
+            while let Some(event) = turn.next().await {
+                match event {
+                    Ok(event) => events.push(event_json(event)),
+                    Err(failed) => error = Some(failed.to_string()),
+                }
+            }
+            // What a component saves after its turn it may ask the host for.
+            let _ = session.save().await;
+        });
+        let appended = log.messages().split_off(before.min(log.len())).iter().map(message_json).collect();
+        let failed = error.is_some();
+        outcomes.push(TurnOutcome { events, appended, error });
+        if failed {
+            break;
+        }
+    }
+    Ok(outcomes)
 }
 
 /// An event in the form that cases have.

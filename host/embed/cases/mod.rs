@@ -1,13 +1,15 @@
 //! A component's own cases, run with no model.
 //!
-//! Cases lie beside a component in `cases/*.json`, a list of cases a file; `guest-examples/README.md` and
-//! `templates/README.md` in the source tree tell their form.
+//! Cases lie beside a component in `cases/*.json`, a list of cases a file, and a recorded run each in
+//! `cases/*.cassette.json`; `guest-examples/README.md` and `templates/README.md` in the source tree tell their form.
 
 #[cfg(feature = "agents")]
 mod agent;
 mod case_host;
+mod cassette;
 mod chat;
 mod policy;
+mod rewrite;
 mod scores;
 #[cfg(feature = "agents")]
 mod surroundings;
@@ -20,6 +22,8 @@ use serde_json::{Map, Value};
 use wasmlx_components::{Component, ComponentKind};
 
 use super::error::{Error, ErrorKind, Result};
+use super::model::Model;
+use cassette::Cassette;
 
 /// What a component's cases came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +35,40 @@ pub struct TestReport {
     pub kind: String,
     /// Its cases, in the order of the files' names.
     pub cases: Vec<CaseResult>,
+    /// The files of the runs that were recorded, where that was asked for.
+    pub recorded: Vec<String>,
+    /// The cases that were written anew, where that was asked for: file and name.
+    pub updated: Vec<(String, String)>,
+}
+
+/// What is done besides running cases.
+#[derive(Debug, Clone, Copy, Default)]
+#[must_use]
+pub struct TestOptions {
+    record: bool,
+    update: bool,
+}
+
+impl TestOptions {
+    /// Nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Runs what the component's cassettes say on the built-in model first, and keeps what happens. That needs a device.
+    pub fn record(self, record: bool) -> Self {
+        Self { record, ..self }
+    }
+
+    /// Writes what the component does into the cases that do not come out, in the place of what they expect. What cannot
+    /// be expected stays failed: an error where none is named, calls that are others than was recorded.
+    pub fn update(self, update: bool) -> Self {
+        Self { update, ..self }
+    }
+
+    pub(crate) fn records(self) -> bool {
+        self.record
+    }
 }
 
 /// What a case came to.
@@ -79,30 +117,133 @@ pub(crate) type Case = Map<String, Value>;
 /// # Errors
 /// [`ErrorKind::NotFound`] where there are none, [`ErrorKind::InvalidInput`] for files that are no cases.
 pub(crate) fn run(component: &Component, folder: &Path) -> Result<TestReport> {
-    let mut cases = Vec::new();
+    let mut report = TestReport {
+        component: component.name().to_owned(),
+        kind: component.kind().to_string(),
+        cases: Vec::new(),
+        recorded: Vec::new(),
+        updated: Vec::new(),
+    };
     for path in case_files(folder)? {
-        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        for (index, case) in read(&path)?.into_iter().enumerate() {
-            let name =
-                case.get("name").and_then(Value::as_str).map_or_else(|| format!("#{}", index + 1), str::to_owned);
-            let invalid = |why: String| {
-                Error::new(ErrorKind::InvalidInput, format_args!("{}: the case \"{name}\": {why}", path.display()))
-            };
-            let outcome = run_case(component, &case).map_err(invalid)?;
-            cases.push(CaseResult { file: file.clone(), name, outcome });
+        report.cases.extend(run_file(component, &path)?.into_iter().map(|ran| ran.result));
+    }
+    Ok(report)
+}
+
+/// Runs all cases of a folder after recording its cassettes on a model, where there is one; then with `update` those
+/// that did not come out are written anew, and all run again.
+///
+/// # Errors
+/// As [`run`]; where there is nothing to record, or it cannot be; where a file cannot be written.
+pub(crate) fn run_with(
+    component: &Component,
+    folder: &Path,
+    model: Option<&Model>,
+    options: TestOptions,
+) -> Result<TestReport> {
+    let recorded = model.map(|model| record(component, folder, model)).transpose()?.unwrap_or_default();
+    let updated = if options.update { update(component, folder)? } else { Vec::new() };
+    Ok(TestReport { recorded, updated, ..run(component, folder)? })
+}
+
+/// Records a folder's cassettes; gives their files.
+fn record(component: &Component, folder: &Path, model: &Model) -> Result<Vec<String>> {
+    let cassettes: Vec<PathBuf> = case_files(folder)?.into_iter().filter(|path| is_cassette(path)).collect();
+    if cassettes.is_empty() {
+        let message = format_args!("{} holds no cassettes (*{})", folder.display(), cassette::EXTENSION);
+        return Err(Error::new(ErrorKind::NotFound, message)
+            .with_hint("write one with \"cassette\": 1, a name and what to run; guest-examples/README.md tells how"));
+    }
+    for path in &cassettes {
+        let mut cassette = Cassette::read(path)?;
+        cassette.record(component, model).map_err(|why| invalid(path, &cassette.name, &why))?;
+        cassette.write(path)?;
+    }
+    Ok(cassettes.iter().map(|path| file_name(path)).collect())
+}
+
+/// Writes the cases of a folder anew that do not come out, as far as what the component does can be expected of it;
+/// gives the file and the name of each.
+fn update(component: &Component, folder: &Path) -> Result<Vec<(String, String)>> {
+    let mut updated = Vec::new();
+    for path in case_files(folder)? {
+        let mut cases = Vec::new();
+        for (index, ran) in run_file(component, &path)?.into_iter().enumerate() {
+            let name = (ran.result.file, ran.result.name);
+            match ran.mended {
+                Some(Mended::Case(case)) => cases.push((index, case)),
+                Some(Mended::Cassette(cassette)) => cassette.write(&path)?,
+                None => continue,
+            }
+            updated.push(name);
+        }
+        if !cases.is_empty() {
+            let text = fs::read_to_string(&path).map_err(|error| Error::io("read", &path, &error))?;
+            rewrite::write(&path, &rewrite::replaced(&text, &cases))
+                .map_err(|error| Error::io("write", &path, &error))?;
         }
     }
-    Ok(TestReport { component: component.name().to_owned(), kind: component.kind().to_string(), cases })
+    Ok(updated)
+}
+
+/// What a case came to, and how it would have to be written to come out, where it did not.
+struct Ran {
+    result: CaseResult,
+    mended: Option<Mended>,
+}
+
+enum Mended {
+    Case(Case),
+    Cassette(Box<Cassette>),
+}
+
+/// Runs the cases of a file.
+fn run_file(component: &Component, path: &Path) -> Result<Vec<Ran>> {
+    let file = file_name(path);
+    if is_cassette(path) {
+        let cassette = Cassette::read(path)?;
+        let (outcome, mended) = cassette.play(component).map_err(|why| invalid(path, &cassette.name, &why))?;
+        let result = CaseResult { file, name: cassette.name, outcome };
+        return Ok(vec![Ran { result, mended: mended.map(|mended| Mended::Cassette(Box::new(mended))) }]);
+    }
+    let mut ran = Vec::new();
+    for (index, case) in read(path)?.into_iter().enumerate() {
+        let name = case.get("name").and_then(Value::as_str).map_or_else(|| format!("#{}", index + 1), str::to_owned);
+        let mut mended = case.clone();
+        let outcome = check(component, &case, &mut mended).map_err(|why| invalid(path, &name, &why))?;
+        let mended = (outcome != CaseOutcome::Passed && mended != case).then_some(Mended::Case(mended));
+        ran.push(Ran { result: CaseResult { file: file.clone(), name, outcome }, mended });
+    }
+    Ok(ran)
+}
+
+fn is_cassette(path: &Path) -> bool {
+    path.to_string_lossy().ends_with(cassette::EXTENSION)
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// What is wrong with a case itself.
+fn invalid(path: &Path, name: &str, why: &str) -> Error {
+    Error::new(ErrorKind::InvalidInput, format_args!("{}: the case \"{name}\": {why}", path.display()))
 }
 
 /// Runs one case; an error says what is wrong with the case itself.
 pub(crate) fn run_case(component: &Component, case: &Case) -> std::result::Result<CaseOutcome, String> {
+    check(component, case, &mut case.clone())
+}
+
+/// Runs one case; an error says what is wrong with the case itself. Where it does not come out, `mended`, the same case at
+/// first, is given what would have to be expected instead.
+fn check(component: &Component, case: &Case, mended: &mut Case) -> std::result::Result<CaseOutcome, String> {
     match component.kind() {
-        ComponentKind::Template => template::run(component, case),
-        ComponentKind::Policy => policy::run(component, case),
-        ComponentKind::Chat => chat::run(component, case),
+        ComponentKind::Template => template::run(component, case, mended),
+        ComponentKind::Policy => policy::run(component, case, mended),
+        ComponentKind::Chat => chat::run(component, case, mended),
         #[cfg(feature = "agents")]
-        ComponentKind::Agent => agent::run(component, case),
+        ComponentKind::Agent => agent::run(component, case, mended),
         kind => Err(format!("there are no cases for a {kind}")),
     }
 }
@@ -118,23 +259,28 @@ impl CaseOutcome {
         if expected == got { Self::Passed } else { Self::Failed { expected, got } }
     }
 
-    /// An error was expected whose sentence has `part` in it.
-    fn of_error(part: &str, got: std::result::Result<String, String>) -> Self {
-        match got {
-            Err(error) if error.contains(part) => Self::Passed,
-            Err(error) => Self::Failed { expected: format!("error: {part}"), got: format!("error: {error}") },
-            Ok(got) => Self::Failed { expected: format!("error: {part}"), got },
-        }
+    /// An error was expected whose sentence has `part` in it. Another sentence may take its place, success may not: that
+    /// something is no longer refused is for a person to say.
+    fn of_error(part: &str, got: std::result::Result<String, String>, mended: &mut Case) -> Self {
+        let got = match got {
+            Err(error) if error.contains(part) => return Self::Passed,
+            Err(error) => {
+                mended.insert("error".to_owned(), error.as_str().into());
+                format!("error: {error}")
+            }
+            Ok(got) => got,
+        };
+        Self::Failed { expected: format!("error: {part}"), got }
     }
 }
 
-/// All cases of a folder, in the order of the files' names.
+/// All cases of a folder but cassettes, in the order of the files' names.
 ///
 /// # Errors
 /// As [`run`].
 pub(crate) fn all(folder: &Path) -> Result<Vec<Case>> {
     let mut cases = Vec::new();
-    for path in case_files(folder)? {
+    for path in case_files(folder)?.into_iter().filter(|path| !is_cassette(path)) {
         cases.extend(read(&path)?);
     }
     Ok(cases)

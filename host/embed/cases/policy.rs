@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use wasmlx_backend::fake::tokenizer_json;
 use wasmlx_components::{Component, PolicyComponent, Vocabulary};
 use wasmlx_engine::{Chain, ChainPenalties, Choice, StepInfo};
@@ -16,27 +16,34 @@ use super::{Case, CaseOutcome, field, lines};
 /// How far a probability may be from the one in the case, which is written with few digits.
 const TOLERANCE: f32 = 1e-4;
 
-pub(super) fn run(component: &Component, case: &Case) -> Result<CaseOutcome, String> {
+pub(super) fn run(component: &Component, case: &Case, mended: &mut Case) -> Result<CaseOutcome, String> {
     let policy = PolicyComponent::new(component).map_err(|error| error.to_string())?;
     let params = Value::Object(field(case, "params")?.unwrap_or_default()).to_string();
     if case.contains_key("steps") {
-        return steps(&policy, &params, case);
+        return steps(&policy, &params, case, mended);
     }
     // A plan is of no particular model.
     let vocabulary = Vocabulary { size: u32::MAX, ..Vocabulary::default() };
     let planned = policy.plan(&params, &vocabulary).map_err(|error| error.to_string());
     if let Some(part) = field::<String>(case, "error")? {
-        return Ok(CaseOutcome::of_error(&part, planned.map(|plan| plan_text(plan.as_ref()))));
+        return Ok(CaseOutcome::of_error(&part, planned.map(|plan| plan_text(plan.as_ref())), mended));
     }
     if !case.contains_key("plan") {
         return Err("it has neither `plan` nor `error` nor `steps`".to_owned());
     }
     let expected = field::<Option<Vec<Op>>>(case, "plan")?.flatten().map(|ops| chain(&ops));
+    let expected = plan_text(expected.as_ref());
     let got = match planned {
-        Ok(plan) => plan_text(plan.as_ref()),
+        Ok(plan) => {
+            let got = plan_text(plan.as_ref());
+            if got != expected {
+                mended.insert("plan".to_owned(), plan.as_ref().map_or(Value::Null, plan_json));
+            }
+            got
+        }
         Err(error) => format!("error: {error}"),
     };
-    Ok(CaseOutcome::of(plan_text(expected.as_ref()), got))
+    Ok(CaseOutcome::of(expected, got))
 }
 
 /// A step of a plan, by the names of the WIT with underscores.
@@ -81,6 +88,18 @@ fn chain(ops: &[Op]) -> Chain {
 /// A plan an operation a line, in the order in which the host runs them.
 fn plan_text(chain: Option<&Chain>) -> String {
     let Some(chain) = chain else { return "no plan".to_owned() };
+    let lines: Vec<String> = ops(chain).iter().map(|op| serde_json::to_string(op).unwrap_or_default()).collect();
+    lines.join("\n")
+}
+
+/// A plan in the form that cases have, its numbers with as few digits as tell them apart as `f32`.
+fn plan_json(chain: &Chain) -> Value {
+    let text = serde_json::to_string(&ops(chain)).unwrap_or_default();
+    serde_json::from_str(&text).unwrap_or_default()
+}
+
+/// What the host does for a plan, in its order.
+fn ops(chain: &Chain) -> Vec<Op> {
     let mut ops = Vec::new();
     if !chain.bias.is_empty() {
         ops.push(Op::Bias(chain.bias.clone()));
@@ -95,8 +114,7 @@ fn plan_text(chain: Option<&Chain>) -> String {
     ops.extend(chain.top_k.map(Op::TopK));
     ops.push(Op::Temperature(chain.temperature));
     ops.extend(chain.seed.map(Op::Seed));
-    let lines: Vec<String> = ops.iter().map(|op| serde_json::to_string(op).unwrap_or_default()).collect();
-    lines.join("\n")
+    ops
 }
 
 /// One step of a case.
@@ -108,7 +126,7 @@ struct Step {
     expect: Value,
 }
 
-fn steps(policy: &PolicyComponent, params: &str, case: &Case) -> Result<CaseOutcome, String> {
+fn steps(policy: &PolicyComponent, params: &str, case: &Case, mended: &mut Case) -> Result<CaseOutcome, String> {
     let steps: Vec<Step> = field(case, "steps")?.unwrap_or_default();
     let seed = field(case, "seed")?.unwrap_or(0);
     let reads: Option<u32> = field(case, "reads")?;
@@ -127,6 +145,7 @@ fn steps(policy: &PolicyComponent, params: &str, case: &Case) -> Result<CaseOutc
             return compare(1, &first.expect, &Err(error.to_string()));
         }
     };
+    let mut outcome = CaseOutcome::Passed;
     let (mut position, mut generated) = (0, 0);
     for (number, step) in (1..).zip(&steps) {
         let new = u32::try_from(step.new.len()).unwrap_or(u32::MAX);
@@ -136,19 +155,24 @@ fn steps(policy: &PolicyComponent, params: &str, case: &Case) -> Result<CaseOutc
         let counted = logits.reads();
         let info = StepInfo { position, generated, new: &step.new, seed };
         let chosen = live.step(&info, Box::new(logits)).map_err(|error| error.to_string());
-        let outcome = compare(number, &step.expect, &chosen)?;
-        if outcome != CaseOutcome::Passed {
-            return Ok(outcome);
+        let compared = compare(number, &step.expect, &chosen)?;
+        if compared != CaseOutcome::Passed
+            && chosen.is_ok()
+            && let Some(place) = mended.get_mut("steps").and_then(|steps| steps.get_mut(number - 1)?.get_mut("expect"))
+        {
+            *place = choice_json(&chosen);
         }
+        outcome = outcome.or(compared);
         let counted = counted.load(Ordering::Relaxed);
         if let Some(reads) = reads
             && reads != counted
         {
+            mended.insert("reads".to_owned(), counted.into());
             let told = |reads| format!("step {number}: {reads} reads");
-            return Ok(CaseOutcome::Failed { expected: told(reads), got: told(counted) });
+            outcome = outcome.or(CaseOutcome::Failed { expected: told(reads), got: told(counted) });
         }
     }
-    Ok(CaseOutcome::Passed)
+    Ok(outcome)
 }
 
 /// Compares a choice with what a step expects.
@@ -201,7 +225,7 @@ fn choice_json(chosen: &Result<Choice, String>) -> Value {
         Err(error) => object("error", error.as_str().into()),
         Ok(Choice::Stop) => "stop".into(),
         Ok(Choice::Forced(tokens)) => object("forced", tokens.as_slice().into()),
-        Ok(Choice::Backtrack(count, tokens)) => object("backtrack", serde_json::json!([count, tokens])),
+        Ok(Choice::Backtrack(count, tokens)) => object("backtrack", json!([count, tokens])),
         Ok(Choice::Token(token)) => {
             match WatchedToken::of(token.as_ref()).and_then(|token| token.distribution.as_ref()) {
                 Some(drawn) => {

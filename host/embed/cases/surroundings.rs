@@ -9,10 +9,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use wasmlx_components::{Component, ComponentError, Grant, GrantedFolder, Grants, Space, Spaces, Surroundings};
 
+use super::case_host::now;
 use super::{Case, field};
-
-/// When runs begin where the case does not say: the first second of 2026.
-const NOW: u64 = 1_767_225_600;
 
 /// Texts by their names, in folders or spaces by theirs.
 pub(super) type Texts = BTreeMap<String, BTreeMap<String, String>>;
@@ -30,7 +28,7 @@ pub(super) struct World {
 
 impl World {
     /// What a case gives its agent: `read` and `write` folders with their files, `kv` spaces with their values, `env`
-    /// variables, `now` in seconds since 1970.
+    /// variables, `now` in seconds since 1970, and where the run is recorded the `http` hosts that it may reach.
     pub(super) fn of(component: &Component, case: &Case) -> Result<Self, String> {
         let told = |error: io::Error| format!("cannot prepare its folders: {error}");
         let folder = TemporaryFolder::new().map_err(told)?;
@@ -58,14 +56,16 @@ impl World {
             grants.extend([Grant::KeyValue(name.clone())]);
         }
         grants.extend(environment.keys().cloned().map(Grant::Environment));
-        let now = field(case, "now")?.unwrap_or(NOW);
+        for host in field::<Vec<String>>(case, "http")?.unwrap_or_default() {
+            grants.extend([Grant::Http(host.parse().map_err(|why| format!("`http`: {why}"))?)]);
+        }
         Ok(Self {
             folder,
             spaces,
             writable: write.into_keys().collect(),
             kept: kept.into_keys().collect(),
             grants,
-            surroundings: Surroundings { environment, now },
+            surroundings: Surroundings { environment, now: now(case)? },
         })
     }
 

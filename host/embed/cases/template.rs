@@ -7,40 +7,47 @@ use wasmlx_text::Segment;
 
 use super::{Case, CaseOutcome, field, lines};
 
-pub(super) fn run(component: &Component, case: &Case) -> Result<CaseOutcome, String> {
+pub(super) fn run(component: &Component, case: &Case, mended: &mut Case) -> Result<CaseOutcome, String> {
     let config = field::<Value>(case, "config")?.unwrap_or_else(|| json!({})).to_string();
     let conversation: Option<Conversation> = field(case, "conversation")?;
     let answers: Vec<Answer> = field(case, "parse")?.unwrap_or_default();
     let template = Template::new(component, &config).map_err(|error| error.to_string());
     if let Some(part) = field::<String>(case, "error")? {
         let rendered = template.and_then(|template| render(&template, &conversation.unwrap_or_default()));
-        return Ok(CaseOutcome::of_error(&part, rendered));
+        return Ok(CaseOutcome::of_error(&part, rendered, mended));
     }
     // A component that refuses its configuration fails the case, which is no error of the case's own.
     let template = match template {
         Ok(template) => template,
         Err(error) => return Ok(CaseOutcome::of("a template".to_owned(), format!("error: {error}"))),
     };
+    let mut outcome = CaseOutcome::Passed;
     let mut followed = AnswerContext::default();
     if let Some(conversation) = conversation {
         let expected: Vec<Value> = field(case, "segments")?.ok_or("it has neither `segments` nor `error`")?;
-        let rendered = template.render(&conversation).map_err(|error| error.to_string());
-        if let Ok(segments) = &rendered {
-            followed = AnswerContext::new(&conversation, segments);
-        }
-        let got = rendered.map_or_else(|error| format!("error: {error}"), |segments| written(&segments));
-        let outcome = CaseOutcome::of(lines(&expected), got);
-        if outcome != CaseOutcome::Passed {
-            return Ok(outcome);
-        }
+        let got = match template.render(&conversation) {
+            Ok(segments) => {
+                followed = AnswerContext::new(&conversation, &segments);
+                if json!(segments) != json!(expected) {
+                    mended.insert("segments".to_owned(), json!(segments));
+                }
+                written(&segments)
+            }
+            Err(error) => format!("error: {error}"),
+        };
+        outcome = CaseOutcome::of(lines(&expected), got);
     }
-    for answer in &answers {
-        let outcome = answer.run(&template, &followed);
-        if outcome != CaseOutcome::Passed {
-            return Ok(outcome);
+    for (index, answer) in answers.iter().enumerate() {
+        let answered = answer.run(&template, &followed);
+        if answered != CaseOutcome::Passed
+            && let Ok(outputs) = parse(&template, &answer.context(&followed), &answer.text, &[])
+            && let Some(place) = mended.get_mut("parse").and_then(|answers| answers.get_mut(index)?.get_mut("outputs"))
+        {
+            *place = json!(outputs);
         }
+        outcome = outcome.or(answered);
     }
-    Ok(CaseOutcome::Passed)
+    Ok(outcome)
 }
 
 /// The segments of a conversation, in the form that cases have.
@@ -50,12 +57,7 @@ fn render(template: &Template, conversation: &Conversation) -> Result<String, St
 
 /// Segments in the form that cases have.
 fn written(segments: &[Segment]) -> String {
-    let segment = |segment: &Segment| match segment {
-        Segment::Control(name) => json!({"control": name}),
-        Segment::Trusted(text) => json!({"trusted": text}),
-        Segment::Untrusted(text) => json!({"untrusted": text}),
-    };
-    lines(&segments.iter().map(segment).collect::<Vec<_>>())
+    lines(&segments)
 }
 
 /// An answer, and what it means.
@@ -71,12 +73,17 @@ struct Answer {
 }
 
 impl Answer {
-    /// Reads the answer in one piece, cut in two at every place, and character by character.
-    fn run(&self, template: &Template, followed: &AnswerContext) -> CaseOutcome {
-        let context = AnswerContext {
+    /// What it follows.
+    fn context(&self, followed: &AnswerContext) -> AnswerContext {
+        AnswerContext {
             prompt_end: self.prompt_end.as_ref().unwrap_or(&followed.prompt_end).clone(),
             tools: self.tools.unwrap_or(followed.tools),
-        };
+        }
+    }
+
+    /// Reads the answer in one piece, cut in two at every place, and character by character.
+    fn run(&self, template: &Template, followed: &AnswerContext) -> CaseOutcome {
+        let context = self.context(followed);
         let borders: Vec<usize> = self.text.char_indices().map(|(at, _)| at).skip(1).collect();
         let mut all_cuts = vec![Vec::new()];
         all_cuts.extend(borders.iter().map(|border| vec![*border]));
@@ -112,12 +119,11 @@ fn parse(template: &Template, context: &AnswerContext, text: &str, cuts: &[usize
 
 fn join(joined: &mut Vec<Output>, outputs: Vec<Output>) {
     for output in outputs {
-        match (joined.last_mut(), output) {
-            (Some(Output::Content(last)), Output::Content(text))
-            | (Some(Output::Reasoning(last)), Output::Reasoning(text))
-            | (Some(Output::ToolCallArguments(last)), Output::ToolCallArguments(text)) => last.push_str(&text),
-            (_, output) => joined.push(output),
-        }
+        let other = match joined.last_mut() {
+            Some(last) => last.join(output),
+            None => Some(output),
+        };
+        joined.extend(other);
     }
 }
 

@@ -15,10 +15,18 @@ static PLACE: LazyLock<(Host, tempfile::TempDir)> = LazyLock::new(|| {
 pub(crate) fn run(bytes: &[u8]) {
     let Some((first, text)) = bytes.split_first() else { return };
     let (host, folder) = &*PLACE;
-    let component = ["default-policy", "mirostat", "chatml", "chat"][usize::from(*first) % 4];
+    let (component, file) = [
+        ("default-policy", "fuzzed.json"),
+        ("mirostat", "fuzzed.json"),
+        ("chatml", "fuzzed.json"),
+        ("chat", "fuzzed.json"),
+        ("chat", "fuzzed.cassette.json"),
+    ][usize::from(*first) % 5];
     let cases: PathBuf = folder.path().join("cases");
+    // The last one's file may have another name.
+    let _ = fs::remove_dir_all(&cases);
     fs::create_dir_all(&cases).unwrap();
-    fs::write(cases.join("fuzzed.json"), text).unwrap();
+    fs::write(cases.join(file), text).unwrap();
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     match tokio.block_on(host.test_component(component, cases)) {
         Ok(report) => assert_eq!(report.passed() + report.failed(), report.cases.len()),
