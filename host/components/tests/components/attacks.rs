@@ -78,6 +78,7 @@ fn policies_that_lie() {
         ("logs-without-end", Kind::Deadline, "`policy.step` was stopped"),
         ("sorts-without-end", Kind::InvalidInput, "a step may do 256 operations"),
         ("reads-without-end", Kind::InvalidInput, "a step may read 16 times"),
+        ("lists-without-end", Kind::InvalidInput, "the lists of a step may have 4160 tokens together"),
         ("biases-a-million", Kind::InvalidInput, "more tokens than the vocabulary has"),
         ("forges-an-error", Kind::InvalidInput, "hi\\r\\u{1b}[2J\n  host ok!"),
     ];
@@ -97,6 +98,8 @@ fn chats_that_lie() {
         ("claims-events", Kind::Trapped, "`turn.next-batch` trapped: "),
         ("invalid-utf8-event", Kind::Trapped, "invalid utf-8"),
         ("hoards-contexts", Kind::OutOfMemory, "64 contexts and generations"),
+        ("hoards-tokens", Kind::OutOfMemory, "contexts hold 20000 tokens, the most is 16384"),
+        ("says-megabytes", Kind::OutOfMemory, "events of its turn have more than 64 MiB"),
         ("appends-in-open", Kind::Denied, "in a turn alone"),
         ("generates-in-open", Kind::Denied, "in a turn alone"),
         ("calls-tools-in-open", Kind::Denied, "call tools in a turn alone"),

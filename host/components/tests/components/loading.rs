@@ -98,3 +98,13 @@ fn a_tampered_artefact_is_compiled_anew() {
     load().stops().unwrap();
     assert_eq!(fs::metadata(artefact).unwrap().modified().unwrap(), before);
 }
+
+#[test]
+fn a_file_that_no_component_fills_is_not_read_whole() {
+    let file = tempfile::Builder::new().suffix(".wasm").tempfile().unwrap();
+    // It takes no disk.
+    file.as_file().set_len(1 << 40).unwrap();
+    let error = runtime().load_file(file.path()).unwrap_err();
+    assert_eq!(error.kind(), ComponentErrorKind::Io, "{error}");
+    assert!(error.message().contains("larger than 256 MiB"), "{error}");
+}

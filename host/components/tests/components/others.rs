@@ -90,7 +90,7 @@ impl Others {
             let first = &*first.get_or_insert(outcome);
             if steps > 0 && turns > 0 {
                 let sentence = first.as_ref().err().map(|error| error.message()).unwrap_or_default();
-                let sentence: String = sentence.chars().take(100).collect();
+                let sentence: String = sentence.replace('\n', " ").chars().take(100).collect();
                 let outcome = kind.map_or_else(|| "ends well".to_owned(), |kind| format!("{kind:?}"));
                 let longest = longest.as_secs_f64() * 1e3;
                 writeln!(

@@ -1,0 +1,17 @@
+;; chat send: five contexts that are nearly full, and an answer.
+(local.set 0 (i32.const 5))
+;; [trusted(4,000 bytes)]
+(i32.store (i32.const 2112) (i32.const 1))
+(i32.store (i32.const 2116) (i32.const 70000))
+(i32.store (i32.const 2120) (i32.const 4000))
+(loop $more
+  (call $open (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 2048))
+  (if (i32.load8_u (i32.const 2048)) (then (return (i32.const 2048))))
+  (local.set $context (i32.load (i32.const 2052)))
+  (call $prompt (local.get $context) (i32.const 2112) (i32.const 1) (i32.const 2048))
+  (if (i32.load8_u (i32.const 2048)) (then (return (i32.const 2048))))
+  (local.set 0 (i32.sub (local.get 0) (i32.const 1)))
+  (br_if $more (local.get 0)))
+(call $generate (local.get $context) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
+  (i64.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 2048))
+(if (i32.load8_u (i32.const 2048)) (then (return (i32.const 2048))))
