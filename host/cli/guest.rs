@@ -74,6 +74,11 @@ impl Source {
         }
     }
 
+    /// Whether it depends on a file.
+    pub(crate) fn has(&self, file: &Path) -> bool {
+        self.files().iter().any(|root| file.starts_with(root))
+    }
+
     /// The component as its files are now. A source is built, into the file of its name in its folder.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod interrupt;
 mod options;
 mod output;
 mod project;
+mod slots;
 mod statistics;
 mod tools;
 mod watch;

@@ -103,10 +103,47 @@ fn a_source_is_built_again_and_one_that_does_not_build_is_told() {
 }
 
 #[test]
+fn a_prompt_is_answered_again_when_a_component_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine.wasm");
+    fs::copy(component("classic"), &file).unwrap();
+    let path = file.to_str().unwrap();
+    let mut watching =
+        Watching::start(&["run", "--watch", "--json", "--max-tokens", "8", "--sampler", path, "Tell me a story."]);
+    let first = watching.next();
+    assert_eq!(first["completion_tokens"], 8, "{first}");
+    save(&file, b"no component");
+    assert!(watching.next()["error"].as_str().unwrap().contains("mine"), "the error names it");
+    save(&file, fs::read(component("json-only")).unwrap());
+    let second = watching.next();
+    assert!(second["text"].as_str().unwrap().starts_with(['{', '[', '"']), "{second}");
+    // The model was loaded once.
+    assert_eq!(second["load_ms"], first["load_ms"]);
+    // Without --seed too the same component gives the same answer.
+    save(&file, fs::read(component("classic")).unwrap());
+    assert_eq!(watching.next()["tokens"], first["tokens"]);
+    assert_eq!(watching.interrupt(), Some(130));
+}
+
+#[test]
+fn an_agent_runs_again_when_it_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine.wasm");
+    fs::copy(component("errand"), &file).unwrap();
+    let path = file.to_str().unwrap();
+    let mut watching = Watching::start(&["run", "--watch", "--json", "--agent", path, "--max-tokens", "4", "Well?"]);
+    assert!(watching.next()["error"].as_str().unwrap().contains("usage: fetch URL"));
+    save(&file, fs::read(component("vote")).unwrap());
+    assert!(watching.next()["text"].as_str().unwrap().contains("builtin 1: "));
+}
+
+#[test]
 fn what_is_not_there_is_not_watched() {
     let folder = tempfile::tempdir().unwrap();
     let ran = run(&["test", "--watch", folder.path().join("a.wasm").to_str().unwrap()]).failed(1);
     assert!(ran.stderr.contains("is not there"), "{}", ran.stderr);
+    let ran = run(&["run", "--watch", "--sampler", "classic", "Hi"]).failed(2);
+    assert!(ran.stderr.contains("no source to watch"), "{}", ran.stderr);
     let ran = run(&["test", "--watch", folder.path().to_str().unwrap()]).failed(1);
     assert!(ran.stderr.contains("holds no component's source"), "{}", ran.stderr);
 }

@@ -8,7 +8,7 @@ use std::io::{self, IsTerminal as _};
 use std::path::Path;
 
 use serde_json::Value;
-use wasmlx::{Chat, ErrorKind, Model, Sampler, SavedChat, Slot, SlotEvent, SlotEvents, SwapOptions, Turn};
+use wasmlx::{Chat, ErrorKind, Model, Sampler, SavedChat, Slot, SlotEvents, SwapOptions, Turn};
 
 use self::input::{Input, Lines};
 use self::slash::{COMMANDS, Line};
@@ -18,6 +18,7 @@ use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::options::{self, ANSWER, ComponentOptions, GrammarOptions, ModelOptions, SamplingOptions};
 use crate::output;
+use crate::slots::tell_slots;
 use crate::tools::ToolOptions;
 
 #[derive(Debug, clap::Args)]
@@ -124,7 +125,7 @@ impl Session<'_> {
                 Err(failure) => Err(failure),
             };
             all_well &= outcome.is_ok();
-            self.tell_slots();
+            tell_slots(&mut self.slots);
             match outcome {
                 Ok(()) => {}
                 // The reader of the output is gone, so there is nobody to talk to.
@@ -188,17 +189,6 @@ impl Session<'_> {
         let params = &before["sampler_params"];
         if *params != self.chat.settings()["sampler_params"] {
             output::note(format_args!("note: it does not take what was set, which is dropped: {params}"));
-        }
-    }
-
-    /// Says which slots went back by themselves.
-    fn tell_slots(&mut self) {
-        while let Some(event) = self.slots.try_next() {
-            if let SlotEvent::TurnedBack { slot, from, to, .. } = event {
-                output::note(format_args!(
-                    "note: {from} broke down in its first turns; the {slot} slot has {to} again"
-                ));
-            }
         }
     }
 

@@ -1,13 +1,17 @@
 //! `wasmlx run`: one answer.
 
+mod watch;
+
 use std::io::{IsTerminal as _, Read as _};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use wasmlx::{
-    CancelToken, ChatBuilder, ErrorKind, Event, FinishReason, Host, LoadOptions, Model, Prompt, Report, ToolCall,
+    CancelToken, ChatBuilder, ComponentRef, ErrorKind, Event, FinishReason, Host, LoadOptions, Model, Prompt, Report,
+    ToolCall,
 };
 
+use self::watch::Watched;
 use crate::GlobalOptions;
 use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
@@ -56,9 +60,13 @@ pub(crate) struct Arguments {
     /// With --json: the log-probabilities of each token and of the K best in its place
     #[arg(long, value_name = "K", requires = "json", help_heading = ANSWER, value_parser = clap::value_parser!(u32).range(0..=100))]
     logprobs: Option<u32>,
+    /// Answer again whenever the source of a component that is named by its folder changes: it is built and swapped in
+    /// while the model stays loaded. Every answer has the same seed. Ctrl-C breaks off an answer, then ends
+    #[arg(long, help_heading = ANSWER, conflicts_with_all = ["raw", "prompt_tokens"])]
+    watch: bool,
 }
 
-pub(crate) async fn run(arguments: Arguments, global: &GlobalOptions) -> Result {
+pub(crate) async fn run(mut arguments: Arguments, global: &GlobalOptions) -> Result {
     let interrupt = Interrupt::listen();
     let prompt = match &arguments.prompt_tokens {
         // An agent reads no prompt; what it is given are arguments.
@@ -67,30 +75,47 @@ pub(crate) async fn run(arguments: Arguments, global: &GlobalOptions) -> Result 
         Some(ids) => Prompt::Tokens(ids.clone()),
         None => Prompt::Text(prompt_text(arguments.prompt.clone())?),
     };
-    with_model(&arguments.model, global, &interrupt, async |loaded| {
-        let mut printer = Printer::new(global);
-        let report = match prompt {
-            _ if arguments.agent.is_some() => run_agent(&arguments, &loaded.model, &interrupt, &mut printer).await,
-            Prompt::Text(text) if !arguments.raw => {
-                answer(&arguments, &loaded.model, &text, &interrupt, &mut printer).await
-            }
-            prompt => complete(&arguments, &loaded.model, prompt, &interrupt, &mut printer).await,
-        };
-        // What was printed before an error ends its line too.
-        let finished = printer.finish();
-        let report = report?;
-        finished?;
-        if global.json {
-            printer.json(&report, loaded).await?;
-        } else if !global.quiet {
-            output::aside(summary(&report));
-        }
-        match report.finish_reason {
-            FinishReason::Cancelled => Err(Failure::Reported),
-            _ => Ok(()),
+    let watched = if arguments.watch { Some(Watched::of(&mut arguments)?) } else { None };
+    with_model(&arguments.model, global, &interrupt, async |loaded| match watched {
+        Some(watched) => watched.run(&arguments, &prompt, loaded, &interrupt, global).await,
+        None => {
+            let agent = arguments.agent.as_deref().map(ComponentRef::from);
+            round(&arguments, &prompt, agent, loaded, &interrupt, global).await
         }
     })
     .await
+}
+
+/// One answer, or one run of an agent, shown as it comes.
+async fn round(
+    arguments: &Arguments,
+    prompt: &Prompt,
+    agent: Option<ComponentRef>,
+    loaded: &Loaded,
+    interrupt: &Interrupt,
+    global: &GlobalOptions,
+) -> Result {
+    let mut printer = Printer::new(global);
+    let report = match (agent, prompt) {
+        (Some(agent), _) => run_agent(arguments, agent, &loaded.model, interrupt, &mut printer).await,
+        (None, Prompt::Text(text)) if !arguments.raw => {
+            answer(arguments, &loaded.model, text, interrupt, &mut printer).await
+        }
+        (None, prompt) => complete(arguments, &loaded.model, prompt.clone(), interrupt, &mut printer).await,
+    };
+    // What was printed before an error ends its line too.
+    let finished = printer.finish();
+    let report = report?;
+    finished?;
+    if global.json {
+        printer.json(&report, loaded).await?;
+    } else if !global.quiet {
+        output::aside(summary(&report));
+    }
+    match report.finish_reason {
+        FinishReason::Cancelled => Err(Failure::Reported),
+        _ => Ok(()),
+    }
 }
 
 /// A model that was loaded for a command.
@@ -160,11 +185,11 @@ async fn answer(
 /// An agent, from its beginning to its end.
 async fn run_agent(
     arguments: &Arguments,
+    agent: ComponentRef,
     model: &Model,
     interrupt: &Interrupt,
     printer: &mut Printer,
 ) -> Result<Report> {
-    let agent = arguments.agent.as_deref().unwrap_or_default();
     let words = arguments.prompt.iter().chain(&arguments.arguments);
     let mut run = builder(arguments, model).await?.run_agent(agent, words).await?;
     let canceller = run.canceller();

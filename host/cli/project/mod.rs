@@ -148,7 +148,8 @@ fn encode(module: &Path) -> Result<Vec<u8>> {
     encode().map_err(|error| {
         let error = format!("{error:#}");
         let hint = if error.contains("wasi_snapshot_preview1") {
-            "something in it wants WASI: to print, a file, a clock, chance. Components of wasmlx have none of these"
+            "something in it wants WASI: to print, a file, a clock, chance. Components of wasmlx have none of these; an \
+             agent prints by `console`, and calls the interfaces of WASI that its world imports"
         } else {
             "it must export every function of its world, and import no others than the world's"
         };
