@@ -11,6 +11,7 @@ mod grammars;
 #[path = "../../host/components/tests/components/guests.rs"]
 #[allow(dead_code, clippy::unwrap_used, reason = "the components' own tests use more of it")]
 mod guests;
+mod installed;
 mod models;
 mod rollbacks;
 mod server;

@@ -34,6 +34,9 @@ pub(super) async fn run(arguments: Arguments, global: &GlobalOptions) -> Result 
     if guest.cases.is_dir() {
         options = options.cases(guest.cases);
     }
+    if !global.quiet && !global.json && !arguments.no_test {
+        output::aside(format_args!("testing and measuring {}", arguments.path.display()));
+    }
     let report = Host::builder().build()?.install_component(guest.component, options).await?;
 
     let mut output = Output::new();
