@@ -58,7 +58,17 @@ fn help_groups_options_by_what_they_are_about() {
     assert_eq!(group("Model:"), ["--model", "--dtype", "--device"]);
     assert_eq!(
         group("Answer:"),
-        ["--system", "--max-tokens", "--stop", "--agent", "--raw", "--prompt-tokens", "--ignore-eos", "--logprobs"]
+        [
+            "--system",
+            "--max-tokens",
+            "--stop",
+            "--agent",
+            "--raw",
+            "--prompt-tokens",
+            "--ignore-eos",
+            "--logprobs",
+            "--watch"
+        ]
     );
     assert_eq!(group("Components"), ["--template", "--sampler", "--chat", "--grant"]);
 }
