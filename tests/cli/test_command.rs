@@ -24,6 +24,7 @@ fn the_shipped_components_pass_their_cases() {
         "guest-examples/rust/dates",
         "guest-examples/rust/no-words",
         "guest-examples/rust/chat",
+        "guest-examples/rust/retrieval",
         "guest-examples/rust/vote",
         "guest-examples/rust/errand",
     ];
@@ -69,6 +70,45 @@ fn a_wrong_step_of_a_policy_shows_the_distribution() {
     let (_folder, file) = beside("classic", &json!([{"name": "even", "params": {"top_p": 1}, "steps": [step]}]));
     let ran = run(&["test", file.to_str().unwrap()]).failed(1);
     assert!(ran.stdout.contains("\"0\": 0.5") && ran.stdout.ends_with("0 passed, 1 failed\n"), "{}", ran.stdout);
+}
+
+#[test]
+fn counts_that_chance_does_not_explain_are_shown_beside_what_was_expected() {
+    let case = |name, draws, distribution| {
+        let step = json!({"logits": [0.0, 0.0], "new": [0], "expect": {"distribution": distribution}});
+        json!({"name": name, "params": {"top_p": 1, "temperature": 1}, "draws": draws, "steps": [step]})
+    };
+    let (folder, file) = beside(
+        "classic",
+        &json!([case("even", 1000, json!({"0": 0.5, "1": 0.5})), case("uneven", 1000, json!({"0": 0.7, "1": 0.3})),]),
+    );
+    let failed = run(&["test", file.to_str().unwrap()]).failed(1);
+    insta::assert_snapshot!(failed.stdout, @"
+    classic (sampling policy)
+      FAILED  cases.json: uneven
+      expected  step 1: chi-square at most 23.93 (1 degree of freedom, false alarms 1e-6) over 1000 draws
+      got       step 1: chi-square 236.80
+      expected    0: 0.7000
+      got         0: 0.4770
+      expected    1: 0.3000
+      got         1: 0.5230
+    1 passed, 1 failed
+    ");
+
+    for (case, why) in [
+        (case("few", 1, json!({"0": 0.5, "1": 0.5})), "`draws` is too low"),
+        (case("many", 1_000_000, json!({"0": 1})), "from 1 to 100000"),
+        (case("half", 100, json!({"0": 0.5})), "sum to 0.5, not to 1"),
+        (case("other", 100, json!({"7": 1})), "has the token `7`"),
+        (
+            json!({"name": "no draws", "false_alarm": 0.1, "steps": [{"new": [], "logits": [0], "expect": "stop"}]}),
+            "without `draws`",
+        ),
+    ] {
+        fs::write(folder.path().join("cases/cases.json"), json!([case]).to_string()).unwrap();
+        let wrong = run(&["test", file.to_str().unwrap()]).failed(1);
+        assert!(wrong.stderr.contains(why), "{}", wrong.stderr);
+    }
 }
 
 #[test]

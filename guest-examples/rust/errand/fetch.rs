@@ -1,12 +1,13 @@
 //! A page by HTTP.
 
+use asking::bindings::wasmlx::runner::types::Error;
+
 use crate::bindings::wasi::http::outgoing_handler::handle;
 use crate::bindings::wasi::http::types::{
     ErrorCode, Fields, IncomingBody, IncomingResponse, Method, OutgoingRequest, Scheme,
 };
 use crate::bindings::wasi::io::streams::StreamError;
 use crate::bindings::wasmlx::runner::console::print;
-use crate::bindings::wasmlx::runner::types::Error;
 
 /// The most redirects that are followed.
 const REDIRECTS: usize = 5;

@@ -1,10 +1,11 @@
 //! Files in granted folders, which the agent finds among its preopens.
 
+use asking::bindings::wasmlx::runner::types::Error;
+
 use crate::bindings::wasi::filesystem::preopens::get_directories;
 use crate::bindings::wasi::filesystem::types::{Descriptor, DescriptorFlags, ErrorCode, OpenFlags, PathFlags};
 use crate::bindings::wasi::io::streams::StreamError;
 use crate::bindings::wasmlx::runner::console::print;
-use crate::bindings::wasmlx::runner::types::Error;
 
 /// Bytes read or written at once.
 const CHUNK: usize = 4096;

@@ -17,13 +17,22 @@ mod notes;
 mod bindings {
     #![allow(unsafe_code, missing_docs, unreachable_pub)]
     use super::Component;
-    wit_bindgen::generate!({ world: "agent", path: "../../../wit", generate_all });
+    wit_bindgen::generate!({
+        world: "agent",
+        path: "../../../wit",
+        with: {
+            "wasmlx:runner/contexts@0.1.0": asking::bindings::wasmlx::runner::contexts,
+            "wasmlx:runner/templates@0.1.0": asking::bindings::wasmlx::runner::templates,
+            "wasmlx:runner/types@0.1.0": asking::bindings::wasmlx::runner::types,
+        },
+        generate_all,
+    });
     export!(Component with_types_in self);
 }
 
+use asking::bindings::wasmlx::runner::types::Error;
 use bindings::wasi::cli::environment::get_environment;
 use bindings::wasmlx::runner::console::print;
-use bindings::wasmlx::runner::types::Error;
 
 struct Component;
 

@@ -1,8 +1,9 @@
 //! Notes that outlast a run: a key-value space.
 
+use asking::bindings::wasmlx::runner::types::Error;
+
 use crate::bindings::wasmlx::runner::console::print;
 use crate::bindings::wasmlx::runner::key_value;
-use crate::bindings::wasmlx::runner::types::Error;
 
 pub(crate) fn set(space: &str, key: &str, text: &str) -> Result<(), Error> {
     key_value::set(space, key, text.as_bytes())

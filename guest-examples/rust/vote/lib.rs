@@ -8,14 +8,23 @@ mod ballot;
 mod bindings {
     #![allow(unsafe_code, missing_docs, unreachable_pub)]
     use super::Component;
-    wit_bindgen::generate!({ world: "agent", path: "../../../wit", generate_all });
+    wit_bindgen::generate!({
+        world: "agent",
+        path: "../../../wit",
+        with: {
+            "wasmlx:runner/contexts@0.1.0": asking::bindings::wasmlx::runner::contexts,
+            "wasmlx:runner/templates@0.1.0": asking::bindings::wasmlx::runner::templates,
+            "wasmlx:runner/types@0.1.0": asking::bindings::wasmlx::runner::types,
+        },
+        generate_all,
+    });
     export!(Component with_types_in self);
 }
 
+use asking::bindings::wasmlx::runner::contexts::Context;
+use asking::bindings::wasmlx::runner::types::Error;
 use ballot::Ballot;
-use bindings::wasmlx::runner::contexts::{self, Context, GenerateOptions, GenerationEvent};
-use bindings::wasmlx::runner::types::{Conversation, Error, Message, Output, Part};
-use bindings::wasmlx::runner::{console, models, templates};
+use bindings::wasmlx::runner::{console, models};
 
 /// How many voters each model has where nobody says.
 const VOTERS: u64 = 5;
@@ -30,14 +39,14 @@ impl bindings::Guest for Component {
         let (voters, question) = arguments(&args)?;
         let mut ballot = Ballot::default();
         for model in models::list() {
-            let (asked, length) = ask(&model.name, question)?;
+            let (asked, prompt) = asking::ask(&model.name, question)?;
             for seed in 0..voters {
                 // What the first voter made the model read, the others share.
                 let answer = match seed {
                     0 => answer(&asked, seed)?,
                     _ => answer(&asked.fork()?, seed)?,
                 };
-                asked.truncate(length)?;
+                asked.truncate(prompt.tokens)?;
                 console::print(&format!("{} {}: {}\n", model.name, seed + 1, answer.replace('\n', " ")))?;
                 ballot.add(&answer);
             }
@@ -59,44 +68,12 @@ fn arguments(args: &[String]) -> Result<(u64, &str), Error> {
     }
 }
 
-/// A context of a model with the question, and how many tokens that is.
-fn ask(model: &str, question: &str) -> Result<(Context, u32), Error> {
-    let message = Message {
-        role: "user".into(),
-        content: vec![Part::Text(question.into())],
-        reasoning: None,
-        tool_calls: Vec::new(),
-        tool_call_id: None,
-        name: None,
-    };
-    let conversation = Conversation {
-        messages: vec![message],
-        tools: Vec::new(),
-        documents: Vec::new(),
-        add_generation_prompt: true,
-        options: String::new(),
-        context: None,
-    };
-    let context = contexts::open(Some(model))?;
-    let prompt = context.prompt(&templates::render_for(model, &conversation)?)?;
-    Ok((context, prompt.tokens))
-}
-
-/// What one voter says: the content of the answer, reasoning left out.
+/// What one voter says.
 fn answer(voter: &Context, seed: u64) -> Result<String, Error> {
-    let options =
-        GenerateOptions { max_tokens: Some(TOKENS), stops: Vec::new(), seed: Some(seed), tools: false, grammar: None };
-    let generation = voter.generate(&options)?;
     let mut answer = String::new();
-    loop {
-        let events = generation.next_batch(64)?;
-        if events.is_empty() {
-            return Ok(answer.trim().to_owned());
-        }
-        for event in events {
-            if let GenerationEvent::Output(Output::Content(text)) = event {
-                answer.push_str(&text);
-            }
-        }
-    }
+    asking::answer(voter, Some(TOKENS), Some(seed), |text| {
+        answer.push_str(text);
+        Ok(())
+    })?;
+    Ok(answer.trim().to_owned())
 }

@@ -8,9 +8,11 @@ mod agent;
 mod case_host;
 mod cassette;
 mod chat;
+mod draws;
 mod policy;
 mod rewrite;
 mod scores;
+mod statistics;
 #[cfg(feature = "agents")]
 mod surroundings;
 mod template;

@@ -10,6 +10,7 @@ use wasmlx_components::{Component, PolicyComponent, Vocabulary};
 use wasmlx_engine::{Chain, ChainPenalties, Choice, StepInfo};
 use wasmlx_text::Tokenizer;
 
+use super::draws::Draws;
 use super::scores::{WatchedLogits, WatchedToken};
 use super::{Case, CaseOutcome, field, lines};
 
@@ -120,63 +121,99 @@ fn ops(chain: &Chain) -> Vec<Op> {
 /// One step of a case.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Step {
+pub(super) struct Step {
     new: Vec<u32>,
-    logits: Vec<f32>,
-    expect: Value,
+    pub(super) logits: Vec<f32>,
+    pub(super) expect: Value,
+}
+
+/// A request that a policy serves.
+pub(super) struct Request<'a> {
+    policy: &'a PolicyComponent,
+    params: &'a str,
+    pub(super) steps: &'a [Step],
+    vocabulary: Vocabulary,
+}
+
+impl<'a> Request<'a> {
+    fn new(policy: &'a PolicyComponent, params: &'a str, steps: &'a [Step]) -> Self {
+        let size = steps.iter().map(|step| step.logits.len()).max().unwrap_or(0);
+        let vocabulary = Vocabulary {
+            size: u32::try_from(size).unwrap_or(u32::MAX),
+            // The tokens below 256 are the bytes of those numbers.
+            tokenizer: Tokenizer::from_bytes(tokenizer_json().as_bytes()).ok(),
+            ..Vocabulary::default()
+        };
+        Self { policy, params, steps, vocabulary }
+    }
+
+    /// Serves it once; tells of each step its index, what was chosen, and how often the policy read.
+    pub(super) fn play(
+        &self,
+        seed: u64,
+        mut tell: impl FnMut(usize, Result<Choice, String>, u32) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let mut live = match self.policy.instantiate(self.params, None, &self.vocabulary) {
+            Ok(live) => live,
+            // A policy that cannot be made fails at its first step, as far as a case can tell.
+            Err(error) => return tell(0, Err(error.to_string()), 0),
+        };
+        let (mut position, mut generated) = (0, 0);
+        for (index, step) in self.steps.iter().enumerate() {
+            let new = u32::try_from(step.new.len()).unwrap_or(u32::MAX);
+            position += new;
+            generated = if index == 0 { 0 } else { generated + new };
+            let logits = WatchedLogits::new(step.logits.clone()).map_err(|error| error.to_string())?;
+            let reads = logits.reads();
+            let info = StepInfo { position, generated, new: &step.new, seed };
+            let chosen = live.step(&info, Box::new(logits)).map_err(|error| error.to_string());
+            tell(index, chosen, reads.load(Ordering::Relaxed))?;
+        }
+        Ok(())
+    }
 }
 
 fn steps(policy: &PolicyComponent, params: &str, case: &Case, mended: &mut Case) -> Result<CaseOutcome, String> {
     let steps: Vec<Step> = field(case, "steps")?.unwrap_or_default();
+    if steps.is_empty() {
+        return Err("it has no steps".to_owned());
+    }
     let seed = field(case, "seed")?.unwrap_or(0);
     let reads: Option<u32> = field(case, "reads")?;
-    let size = steps.iter().map(|step| step.logits.len()).max().unwrap_or(0);
-    let vocabulary = Vocabulary {
-        size: u32::try_from(size).unwrap_or(u32::MAX),
-        // The tokens below 256 are the bytes of those numbers.
-        tokenizer: Tokenizer::from_bytes(tokenizer_json().as_bytes()).ok(),
-        ..Vocabulary::default()
-    };
-    let mut live = match policy.instantiate(params, None, &vocabulary) {
-        Ok(live) => live,
-        // A policy that cannot be made fails at its first step, as far as a case can tell.
-        Err(error) => {
-            let first = steps.first().ok_or("it has no steps")?;
-            return compare(1, &first.expect, &Err(error.to_string()));
-        }
-    };
+    let request = Request::new(policy, params, &steps);
+    if let Some(draws) = Draws::of(case)? {
+        return draws.run(&request, seed, reads);
+    }
     let mut outcome = CaseOutcome::Passed;
-    let (mut position, mut generated) = (0, 0);
-    for (number, step) in (1..).zip(&steps) {
-        let new = u32::try_from(step.new.len()).unwrap_or(u32::MAX);
-        position += new;
-        generated = if number == 1 { 0 } else { generated + new };
-        let logits = WatchedLogits::new(step.logits.clone()).map_err(|error| error.to_string())?;
-        let counted = logits.reads();
-        let info = StepInfo { position, generated, new: &step.new, seed };
-        let chosen = live.step(&info, Box::new(logits)).map_err(|error| error.to_string());
-        let compared = compare(number, &step.expect, &chosen)?;
+    request.play(seed, |index, chosen, counted| {
+        let compared = compare(index + 1, &steps[index].expect, &chosen)?;
         if compared != CaseOutcome::Passed
             && chosen.is_ok()
-            && let Some(place) = mended.get_mut("steps").and_then(|steps| steps.get_mut(number - 1)?.get_mut("expect"))
+            && let Some(place) = mended.get_mut("steps").and_then(|steps| steps.get_mut(index)?.get_mut("expect"))
         {
             *place = choice_json(&chosen);
         }
-        outcome = outcome.or(compared);
-        let counted = counted.load(Ordering::Relaxed);
-        if let Some(reads) = reads
-            && reads != counted
-        {
+        let compared_reads = compare_reads(index + 1, reads, counted);
+        if compared_reads != CaseOutcome::Passed {
             mended.insert("reads".to_owned(), counted.into());
-            let told = |reads| format!("step {number}: {reads} reads");
-            outcome = outcome.or(CaseOutcome::Failed { expected: told(reads), got: told(counted) });
         }
-    }
+        outcome = outcome.clone().or(compared).or(compared_reads);
+        Ok(())
+    })?;
     Ok(outcome)
 }
 
+/// Compares how often a step read, where the case says it.
+pub(super) fn compare_reads(number: usize, reads: Option<u32>, counted: u32) -> CaseOutcome {
+    let told = |reads| format!("step {number}: {reads} reads");
+    match reads {
+        Some(reads) if reads != counted => CaseOutcome::Failed { expected: told(reads), got: told(counted) },
+        _ => CaseOutcome::Passed,
+    }
+}
+
 /// Compares a choice with what a step expects.
-fn compare(number: usize, expect: &Value, chosen: &Result<Choice, String>) -> Result<CaseOutcome, String> {
+pub(super) fn compare(number: usize, expect: &Value, chosen: &Result<Choice, String>) -> Result<CaseOutcome, String> {
     let failed = || CaseOutcome::Failed {
         expected: format!("step {number}: {}", lines(expect)),
         got: format!("step {number}: {}", lines(&choice_json(chosen))),
