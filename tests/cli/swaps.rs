@@ -42,7 +42,7 @@ impl Staged {
         fs::hard_link(env!("CARGO_BIN_EXE_wasmlx"), &program).unwrap();
         let mut command = Command::new(&program);
         command.args(["chat", "--temperature", "0"]).envs(wasmlx(&[]).get_envs().filter_map(|(k, v)| Some((k, v?))));
-        command.env("WASMLX_HOME", self.path("home")).env("LOG", self.path("log"));
+        command.env("WASMLX_HOME", self.path("home")).env("LOG", self.path("log")).env("LC_ALL", "C");
         command.env("REAL", env!("CARGO_BIN_EXE_wasmlx")).env("FOLDER", self.folder.path());
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");

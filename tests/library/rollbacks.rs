@@ -62,11 +62,11 @@ async fn an_unsound_template_or_sampler_goes_back_for_every_chat() {
         assert!(matches!(events.try_next(), Some(SlotEvent::Swapped { .. })));
         let error = says(&chats[0]).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ComponentFailed, "{error}");
-        let Some(SlotEvent::TurnedBack { slot: where_, from, to, everywhere: true, error: why }) = events.try_next()
+        let Some(SlotEvent::TurnedBack { slot: turned, from, to, everywhere: true, error: why }) = events.try_next()
         else {
             panic!("it goes back")
         };
-        assert_eq!((where_, from.as_str(), to.as_str(), why.kind()), (slot, "unsound", before, error.kind()));
+        assert_eq!((turned, from.as_str(), to.as_str(), why.kind()), (slot, "unsound", before, error.kind()));
         assert!(error.to_string().ends_with(&why.to_string()), "{error}");
         assert_eq!(chats[0].messages().len(), 2, "the turn that failed leaves nothing");
 
