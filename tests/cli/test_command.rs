@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::support::{ran as support_ran, run, wasmlx};
+use crate::support::{ran, run, wasmlx};
 
 fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -262,8 +262,8 @@ fn what_is_recorded_on_the_model_is_played_without_it() {
     });
     let unrecorded = json!({"cassette": 1, "name": "capitals", "run": run_of});
     let (_folder, file, path) = beside_cassette("chat", &unrecorded.to_string());
-    let ran = run(&["test", file.to_str().unwrap()]).failed(1);
-    assert!(ran.stderr.contains("not recorded yet") && ran.stderr.contains("--record"), "{}", ran.stderr);
+    let early = run(&["test", file.to_str().unwrap()]).failed(1);
+    assert!(early.stderr.contains("not recorded yet") && early.stderr.contains("--record"), "{}", early.stderr);
 
     let report = run(&["test", "--record", "--json", file.to_str().unwrap()]).ok().json();
     assert_eq!(report["recorded"], json!(["run.cassette.json"]), "{report:#}");
@@ -275,7 +275,7 @@ fn what_is_recorded_on_the_model_is_played_without_it() {
     let nowhere = tempfile::tempdir().unwrap();
     let home = nowhere.path().join("file");
     fs::write(&home, "").unwrap();
-    support_ran(wasmlx(&["test", file.to_str().unwrap()]).env("WASMLX_HOME", &home)).ok();
+    ran(wasmlx(&["test", file.to_str().unwrap()]).env("WASMLX_HOME", &home)).ok();
     run(&["test", "--record", file.to_str().unwrap()]).ok();
     assert_eq!(fs::read(&path).unwrap(), recorded, "a recording made anew is the same");
 }

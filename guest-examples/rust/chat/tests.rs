@@ -45,8 +45,10 @@ fn calls(tool: &str) -> Value {
 fn the_cases_hold_however_the_events_are_fetched() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("cases");
     let mut count = 0;
-    for file in fs::read_dir(folder).unwrap() {
-        let cases: Vec<Value> = serde_json::from_str(&fs::read_to_string(file.unwrap().path()).unwrap()).unwrap();
+    let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    // A recorded run has other calls where the events are fetched otherwise.
+    for file in files.filter(|file| !file.to_string_lossy().ends_with(".cassette.json")) {
+        let cases: Vec<Value> = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
         for case in cases {
             for max in [1, 2, 100] {
                 let script = Script::of(&case);
