@@ -116,8 +116,9 @@ pub struct CostChange {
 
 impl CostCard {
     /// What is dearer or cheaper than on the card of another component. Times are compared where both were measured
-    /// with the same machine and versions, and differ where neither's quartiles reach the other's; calls where both
-    /// did the same work.
+    /// with the same machine and versions, and differ where one is twice the other at least and neither's quartiles
+    /// reach the other's, and only of calls that do something else than before: what the machine did besides changes the
+    /// times of the very same code. Calls are compared where both did the same work.
     pub fn compare(&self, before: &Self) -> CostComparison {
         let mut comparison = CostComparison::default();
         let same_machine = self.machine == before.machine;
@@ -126,7 +127,7 @@ impl CostCard {
                 comparison.changes.push(CostChange { call: call.map(str::to_owned), what, before, after });
             }
         };
-        if same_machine && before.load.is_apart(self.load) {
+        if same_machine && before.load.is_another(self.load) {
             change(None, "load time", before.load.median as f64, self.load.median as f64);
         }
         if self.work == before.work {
@@ -135,7 +136,9 @@ impl CostCard {
             }
             for (after, before) in self.calls.iter().filter_map(|call| Some((call, before.call(&call.name)?))) {
                 let name = Some(after.name.as_str());
-                if same_machine && before.time.is_apart(after.time) {
+                let is_same =
+                    (before.fuel, before.bytes) == (after.fuel, after.bytes) && before.host_calls == after.host_calls;
+                if same_machine && !is_same && before.time.is_another(after.time) {
                     change(name, "time", before.time.median as f64, after.time.median as f64);
                 }
                 change(name, "fuel", before.fuel as f64, after.fuel as f64);
@@ -178,9 +181,10 @@ impl Spread {
         Self { lower: at(1), median: at(2), upper: at(3) }
     }
 
-    /// Whether the quartiles of neither reach the other's.
-    fn is_apart(self, other: Self) -> bool {
-        self.upper < other.lower || other.upper < self.lower
+    /// Whether one is twice the other at least, and the quartiles of neither reach the other's.
+    fn is_another(self, other: Self) -> bool {
+        let (less, more) = if self.median < other.median { (self, other) } else { (other, self) };
+        less.upper < more.lower && less.median.saturating_mul(2) <= more.median
     }
 }
 

@@ -38,12 +38,18 @@ fn what_is_dearer_and_what_is_cheaper_is_told() {
     let mut after = card();
     after.memory = Some(1 << 17);
     after.calls[0].fuel = 40;
-    after.calls[0].time = Spread { lower: 111, median: 120, upper: 130 };
+    after.calls[0].time = Spread { lower: 111, median: 200, upper: 230 };
     let comparison = after.compare(&card());
-    assert_eq!(told(&comparison), [("memory", 65536.0, 131_072.0), ("time", 100.0, 120.0), ("fuel", 50.0, 40.0)]);
+    assert_eq!(told(&comparison), [("memory", 65536.0, 131_072.0), ("time", 100.0, 200.0), ("fuel", 50.0, 40.0)]);
     assert_eq!(comparison.incomparable, None);
-    // Times that overlap are no change.
-    after.calls[0].time.lower = 110;
+    // Times that overlap, or are much alike, are no change; nor is the time of what does the same as before.
+    for (lower, median) in [(110, 200), (111, 199)] {
+        after.calls[0].time = Spread { lower, median, upper: 230 };
+        assert!(told(&after.compare(&card())).iter().all(|(what, ..)| *what != "time"));
+    }
+    after.calls[0].time = Spread { lower: 900, median: 1000, upper: 1100 };
+    assert!(told(&after.compare(&card())).iter().any(|(what, ..)| *what == "time"));
+    after.calls[0].fuel = 50;
     assert!(told(&after.compare(&card())).iter().all(|(what, ..)| *what != "time"));
 }
 
