@@ -12,6 +12,7 @@ mod slots;
 mod statistics;
 mod tools;
 mod watch;
+mod watched;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;

@@ -64,16 +64,28 @@ impl Watch {
     /// Waits until files are different from what they were when this last returned, at first when the watch began, and
     /// have come to rest. Gives those that are, in the order of their names.
     async fn changed(&mut self) -> Vec<PathBuf> {
-        let mut before = self.seen.clone();
         loop {
             tokio::time::sleep(INTERVAL).await;
+            let changed = self.settled().await;
+            if !changed.is_empty() {
+                return changed;
+            }
+        }
+    }
+
+    /// The files that are different already. Waits only for those that are being written.
+    pub(crate) async fn settled(&mut self) -> Vec<PathBuf> {
+        let mut before = None;
+        loop {
             let now = look(&self.roots);
-            if now == before && now != self.seen {
+            let is_settled = now == self.seen || before.as_ref() == Some(&now);
+            if is_settled {
                 let changed = difference(&self.seen, &now);
                 self.seen = now;
                 return changed;
             }
-            before = now;
+            before = Some(now);
+            tokio::time::sleep(INTERVAL).await;
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `--watch`: what changes is built, tested and run again.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
@@ -19,9 +19,14 @@ impl Watching {
     fn start(arguments: &[&str]) -> Self {
         let mut command = wasmlx(arguments);
         command.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("scaffolds"));
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap());
         Self { child, lines }
+    }
+
+    /// Types a line.
+    fn say(&mut self, line: &str) {
+        writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
     }
 
     /// The next object that it prints, waiting for it.
@@ -123,6 +128,30 @@ fn a_prompt_is_answered_again_when_a_component_changes() {
     save(&file, fs::read(component("classic")).unwrap());
     assert_eq!(watching.next()["tokens"], first["tokens"]);
     assert_eq!(watching.interrupt(), Some(130));
+}
+
+#[test]
+fn a_chat_goes_on_with_a_component_that_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine.wasm");
+    fs::copy(component("classic"), &file).unwrap();
+    let path = file.to_str().unwrap();
+    let mut watching =
+        Watching::start(&["chat", "--watch", "--json", "--seed", "0", "--max-tokens", "8", "--sampler", path]);
+    watching.say("Tell me a story.");
+    let first = watching.next();
+    assert_eq!(first["completion_tokens"], 8, "{first}");
+    save(&file, fs::read(component("json-only")).unwrap());
+    watching.say("/retry");
+    let second = watching.next();
+    assert!(second["text"].as_str().unwrap().starts_with(['{', '[', '"']), "{second}");
+    // What cannot be loaded is told once; the next message goes on with what there is.
+    save(&file, b"no component");
+    watching.say("Go on.");
+    watching.say("Go on.");
+    assert!(watching.next()["text"].as_str().unwrap().starts_with(['{', '[', '"']));
+    drop(watching.child.stdin.take());
+    assert_eq!(watching.child.wait().unwrap().code(), Some(1));
 }
 
 #[test]

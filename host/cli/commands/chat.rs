@@ -20,6 +20,8 @@ use crate::options::{self, ANSWER, ComponentOptions, GrammarOptions, ModelOption
 use crate::output;
 use crate::slots::tell_slots;
 use crate::tools::ToolOptions;
+use crate::watch;
+use crate::watched::Watched;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -42,15 +44,26 @@ pub(crate) struct Arguments {
     components: ComponentOptions,
     #[command(flatten)]
     tools: ToolOptions,
+    /// Before each answer, build and swap in what has changed of the components that are named by their folders; the
+    /// conversation goes on
+    #[arg(long, help_heading = ANSWER)]
+    watch: bool,
 }
 
-pub(crate) async fn run(arguments: Arguments, global: &GlobalOptions) -> Result {
+pub(crate) async fn run(mut arguments: Arguments, global: &GlobalOptions) -> Result {
     let typed = io::stdin().is_terminal();
     // The editor writes to stdout, and moves the cursor there.
     let interactive = typed && io::stdout().is_terminal() && !global.json && !is_dumb_terminal();
     let interrupt = Interrupt::listen();
+    let mut watched = match arguments.watch {
+        true => Some(Watched::of(&mut arguments.components, &mut None)?),
+        false => None,
+    };
     run::with_model(&arguments.model, global, &interrupt, async |loaded| {
         let model = &loaded.model;
+        if let Some(watched) = &mut watched {
+            watch::tell(watched.put_in_place(&loaded.host).await, global)?;
+        }
         let chat = build(&arguments, model).await?;
         if interactive {
             interrupt.leave_to_editor();
@@ -67,7 +80,7 @@ pub(crate) async fn run(arguments: Arguments, global: &GlobalOptions) -> Result 
             true => Lines::edited(loaded.host.home().join("chat-history.txt"))?,
             false => Lines::Plain { prompted: typed && !global.quiet },
         };
-        let all_well = Session { chat, slots: loaded.host.slot_events(), screen }.talk(lines).await?;
+        let all_well = Session { chat, slots: loaded.host.slot_events(), watched, screen }.talk(lines).await?;
         // Who types has seen what failed; a script has only the exit code.
         if all_well || typed { Ok(()) } else { Err(Failure::Reported) }
     })
@@ -103,6 +116,8 @@ struct Session<'a> {
     chat: Chat,
     /// What happens to slots by itself.
     slots: SlotEvents,
+    /// The components that are worked on.
+    watched: Option<Watched>,
     screen: Screen<'a>,
 }
 
@@ -140,10 +155,12 @@ impl Session<'_> {
     async fn obey(&mut self, line: Line) -> Result {
         match line {
             Line::Message(text) => {
+                self.keep_up().await?;
                 let turn = self.chat.send(text).await?;
                 self.screen.show(turn).await
             }
             Line::Retry => {
+                self.keep_up().await?;
                 let turn = self.chat.retry().await?;
                 self.screen.show(turn).await
             }
@@ -168,6 +185,19 @@ impl Session<'_> {
             Line::Clear => Ok(self.chat.clear().await?),
             Line::Quit => Ok(()),
         }
+    }
+
+    /// Puts in place what has changed of the components that are worked on. One that does not build is told once; what
+    /// sits in the slot then goes on.
+    async fn keep_up(&mut self) -> Result {
+        let Some(watched) = &mut self.watched else { return Ok(()) };
+        if !watched.has_changed().await {
+            return Ok(());
+        }
+        let before = self.chat.settings();
+        watched.put_in_place(&self.screen.loaded.host).await?;
+        self.tell_dropped(&before);
+        Ok(())
     }
 
     async fn swap(&mut self, slot: Slot, component: &str, options: SwapOptions) -> Result {

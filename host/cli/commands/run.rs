@@ -1,7 +1,5 @@
 //! `wasmlx run`: one answer.
 
-mod watch;
-
 use std::io::{IsTerminal as _, Read as _};
 use std::time::{Duration, Instant};
 
@@ -11,13 +9,15 @@ use wasmlx::{
     ToolCall,
 };
 
-use self::watch::Watched;
 use crate::GlobalOptions;
 use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::options::{ANSWER, ComponentOptions, GrammarOptions, ModelOptions, SamplingOptions};
 use crate::output::{self, Output, ProgressLine};
+use crate::slots::tell_slots;
 use crate::tools::ToolOptions;
+use crate::watch;
+use crate::watched::Watched;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -75,15 +75,43 @@ pub(crate) async fn run(mut arguments: Arguments, global: &GlobalOptions) -> Res
         Some(ids) => Prompt::Tokens(ids.clone()),
         None => Prompt::Text(prompt_text(arguments.prompt.clone())?),
     };
-    let watched = if arguments.watch { Some(Watched::of(&mut arguments)?) } else { None };
+    let watched = match arguments.watch {
+        true => Some(Watched::of(&mut arguments.components, &mut arguments.agent)?),
+        false => None,
+    };
+    if arguments.watch {
+        // What differs from answer to answer is the component's doing, not chance.
+        arguments.sampling.seed.get_or_insert(0);
+    }
     with_model(&arguments.model, global, &interrupt, async |loaded| match watched {
-        Some(watched) => watched.run(&arguments, &prompt, loaded, &interrupt, global).await,
+        Some(watched) => again_and_again(&arguments, &prompt, watched, loaded, &interrupt, global).await,
         None => {
             let agent = arguments.agent.as_deref().map(ComponentRef::from);
             round(&arguments, &prompt, agent, loaded, &interrupt, global).await
         }
     })
     .await
+}
+
+/// An answer whenever a component changes. What fails is told, and mended by the next change.
+async fn again_and_again(
+    arguments: &Arguments,
+    prompt: &Prompt,
+    mut watched: Watched,
+    loaded: &Loaded,
+    interrupt: &Interrupt,
+    global: &GlobalOptions,
+) -> Result {
+    let mut slots = loaded.host.slot_events();
+    loop {
+        let outcome = match watched.put_in_place(&loaded.host).await {
+            Ok(()) => round(arguments, prompt, watched.agent(), loaded, interrupt, global).await,
+            Err(failure) => Err(failure),
+        };
+        watch::tell(outcome, global)?;
+        tell_slots(&mut slots);
+        watched.next(global).await;
+    }
 }
 
 /// One answer, or one run of an agent, shown as it comes.
