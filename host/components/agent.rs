@@ -200,7 +200,10 @@ async fn work(
     let answered = agent.call_run(&mut store, &setup.arguments).instrument(call.span().clone()).await;
     component.runtime().count(call.function(), &mut store, |state| &state.session.memory);
     let answered = match exit_code(&answered) {
-        Some(0) => return Ok(call.end(None)),
+        Some(0) => {
+            call.end(None);
+            return Ok(());
+        }
         Some(code) => {
             let message = format!("it exited with code {code}");
             let error = ComponentError::new(ComponentErrorKind::Trapped, name, message);

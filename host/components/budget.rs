@@ -80,7 +80,7 @@ impl Budget {
         if self.slice > self.slice_limit {
             let allowed = self.slice_limit.as_millis();
             return over(format!("it was stopped after {allowed} ms of its own compute without a call of the host"))
-                .map_err(ComponentError::as_fault);
+                .map_err(ComponentError::into_fault);
         }
         Ok(())
     }

@@ -101,7 +101,7 @@ impl ComponentError {
     }
 
     /// The same error as a component's own fault.
-    pub(crate) fn as_fault(self) -> Self {
+    pub(crate) fn into_fault(self) -> Self {
         Self { fault: true, ..self }
     }
 
@@ -142,7 +142,7 @@ impl ComponentError {
                 format!("no place for another instance is free: {error}. Try again when other requests have ended.");
             return Self::new(ComponentErrorKind::OutOfMemory, component, message);
         }
-        let new = |kind, message: String| Self::new(kind, component, message).as_fault();
+        let new = |kind, message: String| Self::new(kind, component, message).into_fault();
         match error.downcast_ref::<wasmtime::Trap>() {
             Some(wasmtime::Trap::Interrupt) => {
                 return new(
