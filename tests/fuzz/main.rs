@@ -12,12 +12,13 @@ const CHANGES: usize = 12;
 /// Runs a target over its corpus.
 fn over_corpus(target: &str, run: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(target);
-    let mut files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> =
+        fs::read_dir(&folder).expect("a corpus").map(|entry| entry.expect("a file").path()).collect();
     files.sort();
     assert!(!files.is_empty(), "{} holds nothing", folder.display());
     run(b"");
     for file in files {
-        let bytes = fs::read(file).unwrap();
+        let bytes = fs::read(file).expect("a file");
         run(&bytes);
         for change in 0..CHANGES {
             let place = change * bytes.len() / CHANGES;
