@@ -211,8 +211,8 @@ mod tests {
             change();
             difference(&before, &look(std::slice::from_ref(&file)))
         };
-        assert_eq!(changed_by(&|| fs::write(&file, "a").unwrap()), [file.clone()]);
-        assert_eq!(changed_by(&|| fs::remove_file(&file).unwrap()), [file.clone()]);
+        assert_eq!(changed_by(&|| fs::write(&file, "a").unwrap()), std::slice::from_ref(&file));
+        assert_eq!(changed_by(&|| fs::remove_file(&file).unwrap()), std::slice::from_ref(&file));
     }
 
     #[cfg(unix)]
