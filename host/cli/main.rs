@@ -2,6 +2,7 @@
 
 mod commands;
 mod cost;
+mod difference;
 mod failure;
 mod guest;
 mod interrupt;

@@ -281,6 +281,24 @@ fn what_is_recorded_on_the_model_is_played_without_it() {
 }
 
 #[test]
+fn a_recording_is_not_lost_to_a_run_that_fails() {
+    // Nothing listens there.
+    let run_of = json!({"args": ["fetch", "http://localhost:1/"], "http": ["localhost:1"]});
+    let cassette = json!({"cassette": 1, "name": "page", "run": run_of, "calls": [], "outcome": {"printed": []}});
+    let (_folder, file, path) = beside_cassette("errand", &cassette.to_string());
+    let failed = run(&["test", "--record", file.to_str().unwrap()]).failed(1);
+    assert!(failed.stderr.contains("what was recorded before is kept"), "{}", failed.stderr);
+    assert_eq!(fs::read_to_string(&path).unwrap(), cassette.to_string());
+
+    let unrecorded = json!({"cassette": 1, "name": "page", "run": cassette["run"]});
+    fs::write(&path, unrecorded.to_string()).unwrap();
+    let report = run(&["test", "--record", "--json", file.to_str().unwrap()]).ok().json();
+    assert_eq!((&report["passed"], &report["recorded"]), (&json!(1), &json!(["run.cassette.json"])), "{report:#}");
+    let recorded: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    assert_eq!(recorded["calls"][0]["error"], json!({"other": "connection_refused"}), "{recorded:#}");
+}
+
+#[test]
 fn cassettes_that_are_none_are_told() {
     let whole = cassette("vote", "japan").to_string();
     for (text, why) in [

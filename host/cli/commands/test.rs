@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use wasmlx::{CaseOutcome, Host, TestOptions};
 
 use crate::GlobalOptions;
+use crate::difference::{self, Line};
 use crate::failure::{Failure, Result};
 use crate::guest::{Guest, Source};
 use crate::interrupt::Interrupt;
@@ -114,19 +115,12 @@ async fn test(guest: Guest, host: &Host, options: TestOptions, global: &GlobalOp
 
 /// Line under line, with a mark where the two differ.
 fn side_by_side(output: &mut Output, expected: &str, got: &str) -> Result {
-    let (mut expected, mut got) = (expected.lines(), got.lines());
-    loop {
-        match (expected.next(), got.next()) {
-            (None, None) => return Ok(()),
-            (Some(same), Some(other)) if same == other => output.line(format_args!("            {same}"))?,
-            (wanted, came) => {
-                if let Some(wanted) = wanted {
-                    output.line(format_args!("  expected  {wanted}"))?;
-                }
-                if let Some(came) = came {
-                    output.line(format_args!("  got       {came}"))?;
-                }
-            }
+    for line in difference::lines(expected, got) {
+        match line {
+            Line::Same(text) => output.line(format_args!("            {text}"))?,
+            Line::Expected(text) => output.line(format_args!("  expected  {text}"))?,
+            Line::Got(text) => output.line(format_args!("  got       {text}"))?,
         }
     }
+    Ok(())
 }

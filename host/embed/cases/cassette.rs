@@ -99,10 +99,11 @@ impl Cassette {
         Ok((compared, mended))
     }
 
-    /// Runs it on a model, and keeps what happens.
+    /// Runs it on a model, and keeps what happens. A run that fails does not take the place of one that did not: what it
+    /// needed besides the model, a server say, may only be missing.
     ///
     /// # Errors
-    /// What is wrong with the cassette; what the model or the component cannot be run for.
+    /// What is wrong with the cassette; what the model or the component cannot be run for, or the run failed for.
     pub(super) fn record(&mut self, component: &Component, model: &Model) -> std::result::Result<(), String> {
         let params = field::<Map<String, Value>>(&self.run, "sampler_params")?;
         let params = params.unwrap_or_else(|| Map::from_iter([("temperature".to_owned(), json!(0))]));
@@ -118,6 +119,14 @@ impl Cassette {
         let tape = Tape::recording();
         let host = CaseHost::recorded(component, &self.run, Arc::clone(&tape), server)?;
         let outcome = self.perform(component, host)?;
+        if let Some(error) = failure(&outcome)
+            && self.outcome.as_ref().is_some_and(|before| failure(before).is_none())
+        {
+            return Err(format!(
+                "the run fails now, and what was recorded before is kept: {error}. Where that is what it is to do, take \
+                 `calls` and `outcome` out of the file first"
+            ));
+        }
         (self.calls, self.outcome) = (Some(tape.calls()), Some(outcome));
         Ok(())
     }
@@ -140,6 +149,12 @@ impl Cassette {
             _ => chat::perform(component, &self.run, &Arc::new(host)),
         }
     }
+}
+
+/// The error that a run ended with, a chat's in its last turn.
+fn failure(outcome: &Value) -> Option<&str> {
+    let last = outcome.get("turns").and_then(|turns| turns.as_array()?.last());
+    last.unwrap_or(outcome).get("error")?.as_str()
 }
 
 /// A divergence for a person.
