@@ -47,46 +47,49 @@ impl Watch {
         Self { roots, seen }
     }
 
-    /// Waits as [`Watch::changed`] does, and tells which file it was. Gives them all.
+    /// Waits until files change, and tells which.
     pub(crate) async fn next(&mut self, global: &GlobalOptions) -> Vec<PathBuf> {
-        let quiet = global.quiet || global.json;
-        if !quiet {
+        if !is_silent(global) {
             output::aside("watching; Ctrl-C ends");
         }
-        let changed = self.changed().await;
-        if let (Some(first), false) = (changed.first(), quiet) {
-            let others = if changed.len() > 1 { format!(" and {} more", changed.len() - 1) } else { String::new() };
-            output::aside(format_args!("changed: {}{others}", first.display()));
-        }
-        changed
-    }
-
-    /// Waits until files are different from what they were when this last returned, at first when the watch began, and
-    /// have come to rest. Gives those that are, in the order of their names.
-    async fn changed(&mut self) -> Vec<PathBuf> {
         loop {
             tokio::time::sleep(INTERVAL).await;
-            let changed = self.settled().await;
+            let changed = self.settled(global).await;
             if !changed.is_empty() {
                 return changed;
             }
         }
     }
 
-    /// The files that are different already. Waits only for those that are being written.
-    pub(crate) async fn settled(&mut self) -> Vec<PathBuf> {
+    /// The files that are different from what they were when this was last asked, at first when the watch began, in the
+    /// order of their names; tells which. Waits only for those that are being written.
+    pub(crate) async fn settled(&mut self, global: &GlobalOptions) -> Vec<PathBuf> {
         let mut before = None;
         loop {
             let now = look(&self.roots);
-            let is_settled = now == self.seen || before.as_ref() == Some(&now);
-            if is_settled {
+            if now == self.seen || before.as_ref() == Some(&now) {
                 let changed = difference(&self.seen, &now);
                 self.seen = now;
+                if !is_silent(global) {
+                    tell_changed(&changed);
+                }
                 return changed;
             }
             before = Some(now);
             tokio::time::sleep(INTERVAL).await;
         }
+    }
+}
+
+fn is_silent(global: &GlobalOptions) -> bool {
+    global.quiet || global.json
+}
+
+/// Says which files changed, the first by its name.
+fn tell_changed(changed: &[PathBuf]) {
+    if let Some((first, others)) = changed.split_first() {
+        let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
+        output::aside(format_args!("changed: {}{more}", first.display()));
     }
 }
 

@@ -95,8 +95,8 @@ impl Watched {
     }
 
     /// Whether files have changed since this or [`Watched::next`] was last asked.
-    pub(crate) async fn has_changed(&mut self) -> bool {
-        let changed = self.watch.settled().await;
+    pub(crate) async fn has_changed(&mut self, global: &GlobalOptions) -> bool {
+        let changed = self.watch.settled(global).await;
         self.note(&changed);
         !changed.is_empty()
     }

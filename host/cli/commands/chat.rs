@@ -191,7 +191,7 @@ impl Session<'_> {
     /// sits in the slot then goes on.
     async fn keep_up(&mut self) -> Result {
         let Some(watched) = &mut self.watched else { return Ok(()) };
-        if !watched.has_changed().await {
+        if !watched.has_changed(self.screen.global).await {
             return Ok(());
         }
         let before = self.chat.settings();
