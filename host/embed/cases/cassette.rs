@@ -67,6 +67,20 @@ impl Cassette {
         serde_json::from_slice(&text).map_err(|error| invalid(&error))
     }
 
+    /// The same as the JSON object that it is.
+    pub(super) fn into_case(self) -> Case {
+        // It was JSON before.
+        serde_json::to_value(self).ok().and_then(|value| value.as_object().cloned()).unwrap_or_default()
+    }
+
+    /// The one that an object is.
+    ///
+    /// # Errors
+    /// Why it is none.
+    pub(super) fn of_case(case: &Case) -> std::result::Result<Self, String> {
+        serde_json::from_value(Value::Object(case.clone())).map_err(|error| error.to_string())
+    }
+
     /// Writes it in the place of the file that it was read from.
     pub(super) fn write(&self, path: &Path) -> Result<()> {
         rewrite::write(path, &(rewrite::pretty(self) + "\n")).map_err(|error| Error::io("write", path, &error))

@@ -219,6 +219,11 @@ fn run_file(component: &Component, path: &Path) -> Result<Vec<Ran>> {
     Ok(ran)
 }
 
+/// Whether a case of [`all`] is a cassette.
+pub(crate) fn is_recorded(case: &Case) -> bool {
+    case.contains_key("cassette")
+}
+
 fn is_cassette(path: &Path) -> bool {
     path.to_string_lossy().ends_with(cassette::EXTENSION)
 }
@@ -234,6 +239,9 @@ fn invalid(path: &Path, name: &str, why: &str) -> Error {
 
 /// Runs one case; an error says what is wrong with the case itself.
 pub(crate) fn run_case(component: &Component, case: &Case) -> std::result::Result<CaseOutcome, String> {
+    if is_recorded(case) {
+        return Ok(Cassette::of_case(case)?.play(component)?.0);
+    }
     check(component, case, &mut case.clone())
 }
 
@@ -276,14 +284,18 @@ impl CaseOutcome {
     }
 }
 
-/// All cases of a folder but cassettes, in the order of the files' names.
+/// All cases of a folder, in the order of the files' names, after them the cassettes.
 ///
 /// # Errors
 /// As [`run`].
 pub(crate) fn all(folder: &Path) -> Result<Vec<Case>> {
+    let (cassettes, files): (Vec<_>, Vec<_>) = case_files(folder)?.into_iter().partition(|path| is_cassette(path));
     let mut cases = Vec::new();
-    for path in case_files(folder)?.into_iter().filter(|path| !is_cassette(path)) {
+    for path in files {
         cases.extend(read(&path)?);
+    }
+    for path in cassettes {
+        cases.push(Cassette::read(&path)?.into_case());
     }
     Ok(cases)
 }

@@ -140,10 +140,10 @@ fn count(component: &Component, gauge: &Gauge, case: &Case) -> std::result::Resu
     for Task { functions, mut work } in work::tasks(component, case)? {
         // What it took to make the work ready is another task's.
         gauge.take();
-        let (mut fuel, mut host_calls, mut bytes) = (BTreeMap::new(), BTreeMap::new(), 0);
+        let (mut fuel, mut host_calls, mut bytes) = (BTreeMap::new(), BTreeMap::new(), Some(0));
         record(true, |recording| {
             for _ in 0..COUNTED {
-                bytes += work.once()?;
+                bytes = bytes.zip(work.once()?).map(|(sum, more)| sum + more);
                 if began.elapsed() > COUNTING_TIME {
                     return Err(format!("it takes more than {} s to be counted", COUNTING_TIME.as_secs()));
                 }
@@ -161,7 +161,7 @@ fn count(component: &Component, gauge: &Gauge, case: &Case) -> std::result::Resu
             let Some(fuel) = fuel.get(name) else { continue };
             let host_calls = host_calls.get(*name).copied().unwrap_or(0_u64) as f64 / COUNTED as f64;
             // The bytes are those of the call that the work is about, which comes last.
-            let bytes = (index + 1 == functions.len()).then_some(bytes / COUNTED as u64);
+            let bytes = bytes.filter(|_| index + 1 == functions.len()).map(|bytes: u64| bytes / COUNTED as u64);
             counts.push(Counted { name: (*name).to_owned(), fuel: fuel / COUNTED as u64, host_calls, bytes });
         }
     }
