@@ -157,6 +157,14 @@ fn a_wrong_case_of_an_agent_shows_what_it_says() {
 }
 
 #[test]
+fn a_case_that_is_written_by_hand_has_no_network() {
+    let case = json!([{"name": "page", "args": ["fetch", "http://localhost:1/"], "http": ["localhost:1"]}]);
+    let (_folder, file) = beside("errand", &case);
+    let refused = run(&["test", file.to_str().unwrap()]).failed(1);
+    assert!(refused.stderr.contains("has no network"), "{}", refused.stderr);
+}
+
+#[test]
 fn update_rewrites_the_cases_that_fail_and_leaves_the_others_as_they_are_written() {
     let (folder, file) = beside("default-policy", &json!([]));
     let cases = folder.path().join("cases/cases.json");

@@ -11,6 +11,9 @@ use super::surroundings::{Texts, World, texts};
 use super::{Case, CaseOutcome, field, lines, runtime};
 
 pub(super) fn run(component: &Component, case: &Case, mended: &mut Case) -> Result<CaseOutcome, String> {
+    if case.contains_key("http") {
+        return Err("`http` is for a cassette to be recorded; a case that is written by hand has no network".to_owned());
+    }
     let world = World::of(component, case)?;
     let host = Arc::new(CaseHost::scripted(component, case)?.granting(world.grants.clone()));
     let outcome = play(component, case, &world, &host)?;

@@ -101,6 +101,7 @@ impl CaseHost {
     }
 
     /// With these grants.
+    #[cfg(feature = "agents")]
     pub(super) fn granting(self, grants: Grants) -> Self {
         Self { grants, ..self }
     }
