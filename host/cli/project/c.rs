@@ -14,6 +14,7 @@ pub(super) fn build(project: &Project) -> Result<Vec<u8>> {
         .args(["cc", "-target", zig::TARGET, "-mexec-model=reactor", "-std=gnu23", "-Os", "-s", "-Wall", "-Wextra"])
         // Functions have the parameters that the interfaces give them, whether they use them or not.
         .arg("-Wno-unused-parameter")
+        .arg(format!("-Wl,-z,stack-size={}", zig::STACK_BYTES))
         .arg("-I")
         .arg(&bindings);
     let entries = fs::read_dir(&project.folder).map_err(|error| cannot("read", &project.folder, &error))?;

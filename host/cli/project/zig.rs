@@ -10,6 +10,9 @@ use crate::failure::Result;
 /// What is called a WASI target is one with a C library; a module that uses nothing of WASI imports nothing of it.
 pub(super) const TARGET: &str = "wasm32-wasi";
 
+/// The stack of a component: that of Rust's. Zig's own 16 MiB would count in the memory of every instance.
+pub(super) const STACK_BYTES: &str = "1048576";
+
 pub(super) fn build(project: &Project) -> Result<Vec<u8>> {
     // The language is not at its 1.0, and differs from version to version.
     let hint =
@@ -26,7 +29,7 @@ pub(super) fn build(project: &Project) -> Result<Vec<u8>> {
     let mut compile = command(Language::Zig)?;
     compile
         .args(["build-exe", "-target", TARGET, "-mexec-model=reactor", "-rdynamic", "-lc", "-O", "ReleaseSmall"])
-        .args(["-fstrip", "--dep", "wasmlx"])
+        .args(["-fstrip", "--stack", STACK_BYTES, "--dep", "wasmlx"])
         .arg(named("root", &project.folder.join("component.zig")))
         .arg(bindings.join("wasmlx.c"))
         .arg(bindings.join("wasmlx_component_type.o"))
