@@ -98,8 +98,8 @@ pub struct ComponentList {
 }
 
 impl Host {
-    /// Installs a component: checks that it loads, runs its own cases, measures what it costs, and keeps it. It is found by its name from then
-    /// on, by every host with this home; what the name stood for before is replaced.
+    /// Installs a component: checks that it loads, runs its own cases, measures what it costs, and keeps it. It is
+    /// found by its name from then on, by every host with this home; what the name stood for before is replaced.
     ///
     /// # Errors
     /// `NotFound`, `InvalidComponent`; `CasesFailed` tells which of its cases do not come out; `InvalidInput` for a

@@ -133,8 +133,8 @@ impl ThreadEnd {
         let _ = self.0.set(reason);
     }
 
-    /// The reason, for whoever found a channel of the thread's closed, or the device hung: then it is set already or about to be, as the
-    /// thread drops its state.
+    /// The reason, for whoever found a channel of the thread's closed, or the device hung: then it is set already or
+    /// about to be, as the thread drops its state.
     pub(crate) fn wait(&self) -> EngineError {
         self.0.wait().clone()
     }

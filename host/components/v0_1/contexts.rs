@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use wasmlx_engine::{Context, PromptInfo};
+use wasmlx_engine::{Context, EngineError, PromptInfo};
 use wasmlx_text::{GrammarSource, Segment};
 use wasmtime::Result;
 use wasmtime::component::Resource;
@@ -32,19 +32,7 @@ impl HostContext for ChatState {
         context: Resource<HeldContext>,
         segments: Vec<wit::Segment>,
     ) -> Result<Result<contexts::PromptInfo, wit::Error>> {
-        let mut state = self.enter();
-        let segments: Vec<Segment> = all(segments);
-        let number = state.number(&context);
-        let take = state.take("context.prompt", || json!({"context": number, "segments": segments}))?;
-        let read = match take.given()? {
-            Some(read) => read,
-            None => {
-                let read = state.read(&context, move |context| context.prompt(&segments)).await?;
-                read.map(Prompted::from)
-            }
-        };
-        take.keep(&read);
-        Ok(state.answer(read.map(Into::into)))
+        read(self, "context.prompt", &context, segments, Context::prompt).await
     }
 
     async fn append(
@@ -52,19 +40,7 @@ impl HostContext for ChatState {
         context: Resource<HeldContext>,
         segments: Vec<wit::Segment>,
     ) -> Result<Result<contexts::PromptInfo, wit::Error>> {
-        let mut state = self.enter();
-        let segments: Vec<Segment> = all(segments);
-        let number = state.number(&context);
-        let take = state.take("context.append", || json!({"context": number, "segments": segments}))?;
-        let read = match take.given()? {
-            Some(read) => read,
-            None => {
-                let read = state.read(&context, move |context| context.append(&segments)).await?;
-                read.map(Prompted::from)
-            }
-        };
-        take.keep(&read);
-        Ok(state.answer(read.map(Into::into)))
+        read(self, "context.append", &context, segments, Context::append).await
     }
 
     async fn tokens(&mut self, context: Resource<HeldContext>) -> Result<Vec<u32>> {
@@ -185,6 +161,29 @@ impl HostGeneration for ChatState {
 /// An empty list of events means the end, so nobody may ask for one.
 fn none_asked_for() -> ComponentError {
     ComponentError::new(ComponentErrorKind::InvalidInput, "", "`next-batch` was asked for 0 events; 1 is the least")
+}
+
+/// Has a context read segments, by `read`, which is called `call` on a tape.
+async fn read(
+    state: &mut ChatState,
+    call: &str,
+    context: &Resource<HeldContext>,
+    segments: Vec<wit::Segment>,
+    read: fn(&mut Context, &[Segment]) -> std::result::Result<PromptInfo, EngineError>,
+) -> Result<Result<contexts::PromptInfo, wit::Error>> {
+    let mut state = state.enter();
+    let segments: Vec<Segment> = all(segments);
+    let number = state.number(context);
+    let take = state.take(call, || json!({"context": number, "segments": segments}))?;
+    let prompted = match take.given()? {
+        Some(prompted) => prompted,
+        None => {
+            let prompted = state.read(context, move |context| read(context, &segments)).await?;
+            prompted.map(Prompted::from)
+        }
+    };
+    take.keep(&prompted);
+    Ok(state.answer(prompted.map(Into::into)))
 }
 
 /// How much of a prompt is new, as guests and tapes have it.
