@@ -1,0 +1,3 @@
+//! Serves a folder as a hub.
+
+fn main() {}
