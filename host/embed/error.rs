@@ -61,6 +61,10 @@ pub enum ErrorKind {
     DeviceFailed,
     /// A file could not be read or written.
     Io,
+    /// The store may not be written to.
+    ReadOnly,
+    /// The disk is full, or would be.
+    NoSpace,
     /// The host is shutting down.
     Stopped,
 }
@@ -153,9 +157,15 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         let kind = match error.kind() {
             StoreErrorKind::NotFound => ErrorKind::NotFound,
-            StoreErrorKind::InvalidModel => ErrorKind::InvalidModel,
+            StoreErrorKind::InvalidModel | StoreErrorKind::Corrupt | StoreErrorKind::InvalidManifest => {
+                ErrorKind::InvalidModel
+            }
             StoreErrorKind::InvalidComponent => ErrorKind::InvalidComponent,
             StoreErrorKind::InvalidName => ErrorKind::InvalidInput,
+            StoreErrorKind::Cancelled => ErrorKind::Cancelled,
+            StoreErrorKind::ReadOnly => ErrorKind::ReadOnly,
+            StoreErrorKind::NoSpace => ErrorKind::NoSpace,
+            StoreErrorKind::Busy => ErrorKind::Busy,
             _ => ErrorKind::Io,
         };
         Self::new(kind, error)

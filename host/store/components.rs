@@ -10,15 +10,16 @@
 //! before the name that leads to them and go after it, so what is cut short leaves at most bytes without a name, which
 //! the next change removes.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
-use crate::{StoreError, StoreErrorKind};
+use crate::files::{files_with, io_error, make_folder, read_bounded, sync_folder, write_whole};
+use crate::lock::FileLock;
+use crate::{Digest, StoreError, StoreErrorKind};
 
 /// The version of an entry's form.
 const SCHEMA: u32 = 1;
@@ -140,7 +141,7 @@ impl InstalledComponents {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(changed("is missing")),
             Err(error) => return Err(io_error("read", &path, &error)),
         };
-        if sha256(&bytes) != entry.digest {
+        if Digest::of(&bytes).to_string() != entry.digest {
             return Err(changed("has other bytes than its name says"));
         }
         Ok(Some((entry, bytes)))
@@ -153,7 +154,7 @@ impl InstalledComponents {
     /// [`StoreErrorKind::InvalidName`] for what is no name, or differs from an installed one in case alone;
     /// [`StoreErrorKind::Io`]. Then all is as it was.
     pub fn add(&self, entry: ComponentEntry, bytes: &[u8]) -> Result<Option<ComponentEntry>, StoreError> {
-        let entry = ComponentEntry { digest: sha256(bytes), size: bytes.len() as u64, ..entry };
+        let entry = ComponentEntry { digest: Digest::of(bytes).to_string(), size: bytes.len() as u64, ..entry };
         if !is_component_name(&entry.name) {
             return Err(not_a_name(&entry.name));
         }
@@ -250,7 +251,7 @@ impl InstalledComponents {
 
     fn listing(&self) -> Result<Listing, StoreError> {
         let mut listing = Listing::default();
-        for path in files(&self.names(), "json").map_err(|error| io_error("read", &self.names(), &error))? {
+        for path in files_with(&self.names(), "json").map_err(|error| io_error("read", &self.names(), &error))? {
             let Some(name) = path.file_stem().and_then(|name| name.to_str()) else { continue };
             match self.entry(name) {
                 Ok(entry) => listing.entries.extend(entry),
@@ -266,8 +267,8 @@ impl InstalledComponents {
     fn sweep(&self) -> Result<(), StoreError> {
         let digests: Vec<String> = self.listing()?.entries.into_iter().map(|entry| entry.digest).collect();
         let in_folder =
-            |extension| files(&self.folder, extension).map_err(|error| io_error("read", &self.folder, &error));
-        let unfinished = files(&self.names(), "new").map_err(|error| io_error("read", &self.names(), &error))?;
+            |extension| files_with(&self.folder, extension).map_err(|error| io_error("read", &self.folder, &error));
+        let unfinished = files_with(&self.names(), "new").map_err(|error| io_error("read", &self.names(), &error))?;
         let mut gone = in_folder("new")?;
         gone.extend(unfinished);
         gone.extend(
@@ -281,28 +282,14 @@ impl InstalledComponents {
     }
 
     /// Lets nobody read or write meanwhile.
-    fn lock_to_write(&self) -> Result<File, StoreError> {
-        let (names, path) = (self.names(), self.folder.join("lock"));
-        fs::create_dir_all(&names).map_err(|error| io_error("make", &names, &error))?;
-        let locked = OpenOptions::new().create(true).truncate(false).write(true).open(&path).and_then(|file| {
-            file.lock()?;
-            Ok(file)
-        });
-        locked.map_err(|error| io_error("lock", &path, &error))
+    fn lock_to_write(&self) -> Result<FileLock, StoreError> {
+        make_folder(&self.names())?;
+        FileLock::exclusive(&self.folder.join("lock"))
     }
 
     /// Lets nobody write meanwhile. None where nothing was ever installed.
-    fn lock_to_read(&self) -> Result<Option<File>, StoreError> {
-        let path = self.folder.join("lock");
-        let locked = File::open(&path).and_then(|file| {
-            file.lock_shared()?;
-            Ok(file)
-        });
-        match locked {
-            Ok(file) => Ok(Some(file)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(io_error("lock", &path, &error)),
-        }
+    fn lock_to_read(&self) -> Result<Option<FileLock>, StoreError> {
+        FileLock::shared(&self.folder.join("lock"))
     }
 
     fn names(&self) -> PathBuf {
@@ -358,8 +345,7 @@ fn parse(text: &[u8]) -> Result<ComponentEntry, Option<String>> {
         return Err(Some(format!("it is of version {schema}; this program knows {SCHEMA}")));
     }
     let Versioned { rest: entry, .. }: Versioned<ComponentEntry> = serde_json::from_slice(text).map_err(torn)?;
-    let is_digest =
-        entry.digest.len() == 64 && entry.digest.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+    let is_digest = Digest::parse(&entry.digest).is_some();
     let has_controls = |text: &String| text.chars().any(char::is_control);
     if !is_digest || [&entry.kind, &entry.version, &entry.description].into_iter().any(has_controls) {
         return Err(Some("it was changed".to_owned()));
@@ -380,56 +366,6 @@ fn not_a_name(name: &str) -> StoreError {
              with a letter or digit, and does not end in .wasm"
         ),
     )
-}
-
-/// The files of a folder with an extension; none of a folder that is not there.
-fn files(folder: &Path, extension: &str) -> io::Result<Vec<PathBuf>> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let mut files = Vec::new();
-    for entry in entries {
-        let path = entry?.path();
-        if path.extension().is_some_and(|it| it == extension) {
-            files.push(path);
-        }
-    }
-    Ok(files)
-}
-
-fn read_bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
-    match bytes.len() as u64 > most {
-        true => Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {most} bytes"))),
-        false => Ok(bytes),
-    }
-}
-
-/// Under another name first, and on the disk before it takes the place of what was there.
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let mut unfinished = tempfile::Builder::new().suffix(".new").tempfile_in(folder)?;
-    unfinished.write_all(bytes)?;
-    unfinished.as_file().sync_all()?;
-    unfinished.persist(path)?;
-    sync_folder(folder)
-}
-
-/// Lets a rename or removal outlast a loss of power, where the system can open folders.
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
-}
-
-/// In hexadecimal.
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn io_error(what: &str, path: &Path, error: &io::Error) -> StoreError {
-    StoreError::new(StoreErrorKind::Io, format!("cannot {what} {}: {error}", path.display()))
 }
 
 #[cfg(test)]

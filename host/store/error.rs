@@ -26,6 +26,20 @@ pub enum StoreErrorKind {
     NoHome,
     /// A file could not be read or written.
     Io,
+    /// Bytes are not those that were asked for: a file of the store was changed or is missing, or what came has another
+    /// hash.
+    Corrupt,
+    /// A manifest, or the intent of a pull, that is torn, was changed, or is of a later version; a mapping file with a
+    /// mistake in it.
+    InvalidManifest,
+    /// The caller broke it off.
+    Cancelled,
+    /// The store may not be written to.
+    ReadOnly,
+    /// The disk is full, or would be.
+    NoSpace,
+    /// Another process works at it.
+    Busy,
 }
 
 impl StoreError {

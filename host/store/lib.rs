@@ -4,22 +4,61 @@
 //! resolves what a user types (nothing at all, a name, a Hugging Face id, a path) to a [`ModelFolder`]. The model
 //! that ships with the program ([`default_model`]) is a model like any other once it is unpacked. Components that
 //! were installed lie in [`InstalledComponents`].
+//!
+//! ```text
+//! store.lock                          held exclusively for the moment of a change, shared for that of a look
+//! blobs/sha256-HEX                    files by what they are
+//! blobs/partial/                      what is being fetched
+//! manifests/HOST/NAMESPACE/NAME/      a manifest for each tag: a model's files by digest; intents of unfinished pulls
+//! models/HOST/NAMESPACE/NAME/TAG/     views: a model's files by their own names
+//! ```
+//!
+//! Whatever is cut short leaves at most blobs that nobody refers to. A blob is on the disk before the manifest that
+//! refers to it, and that before the view; they go the other way round. Who refers to a blob is asked of the manifests
+//! and never stored. Nobody holds the store's lock while hashing, copying or on the network; a lock on a single file
+//! or pull is never waited for under it.
 
 #![warn(missing_docs)]
 
+mod blobs;
 mod components;
 #[cfg(feature = "default-model")]
 pub mod default_model;
+mod digest;
 mod error;
+mod files;
 mod home;
+mod lock;
+mod manifest;
+mod manifests;
 mod model;
+mod name;
+mod partial;
+mod progress;
+mod pull;
+mod sweep;
+mod views;
 
 use std::path::{Path, PathBuf};
 
+use lock::FileLock;
+
+pub use blobs::Blobs;
 pub use components::{ComponentEntry, InstalledComponents, Listing, is_component_name};
+pub use digest::{Digest, GitHash};
 pub use error::{StoreError, StoreErrorKind};
+pub use files::free_space;
 pub use home::{HOME_VARIABLE, home};
+pub use manifest::{Bindings, Manifest, ManifestFile, ModelFacts, Source, check_paths};
 pub use model::ModelFolder;
+pub use name::{HUB, LOCAL, Name};
+pub use partial::{Opened, Partial, PartialKey};
+pub use progress::{Meter, Monitor, Progress, Stage};
+pub use pull::{Pull, WantedFile};
+pub use sweep::Swept;
+
+/// The environment variable that makes the store read-only: anything but nothing, `0` and `false`.
+pub const READ_ONLY_VARIABLE: &str = "WASMLX_STORE_READ_ONLY";
 
 /// The name by which the model that ships with the program is asked for; it is also what no name means.
 pub const DEFAULT_MODEL: &str = "builtin";
@@ -28,17 +67,36 @@ pub const DEFAULT_MODEL: &str = "builtin";
 #[derive(Debug, Clone)]
 pub struct Store {
     home: PathBuf,
+    read_only: bool,
 }
 
 impl Store {
-    /// The store under `home`, which need not exist: folders are made when something is written.
+    /// The store under `home`, which need not exist: folders are made when something is written. It is read-only where
+    /// the environment says so ([`READ_ONLY_VARIABLE`]).
     pub fn open(home: impl Into<PathBuf>) -> Self {
-        Self { home: home.into() }
+        let read_only = std::env::var_os(READ_ONLY_VARIABLE);
+        let read_only = read_only.is_some_and(|value| !["", "0", "false"].iter().any(|off| value == *off));
+        Self { home: home.into(), read_only }
+    }
+
+    /// The store under `home`, in which nothing is written, no lock and no folder either.
+    pub fn open_read_only(home: impl Into<PathBuf>) -> Self {
+        Self { home: home.into(), read_only: true }
+    }
+
+    /// Whether nothing may be written. A folder that cannot be written to is told by the first change alone.
+    pub fn is_read_only(&self) -> bool {
+        self.read_only
     }
 
     /// The folder that holds everything.
     pub fn home(&self) -> &Path {
         &self.home
+    }
+
+    /// The files of models, by digest.
+    pub fn blobs(&self) -> Blobs {
+        Blobs::new(&self.home)
     }
 
     /// Where models lie: `models/NAME` or `models/OWNER/NAME`.
@@ -93,6 +151,15 @@ impl Store {
         }
         names.sort();
         names
+    }
+
+    /// Lets nobody else change the store, nor look at it, for the moment of a change.
+    fn lock_to_write(&self) -> Result<FileLock, StoreError> {
+        let path = self.home.join("store.lock");
+        match self.read_only {
+            true => Err(lock::read_only(&path, "it was opened so")),
+            false => FileLock::exclusive(&path),
+        }
     }
 
     #[cfg(feature = "default-model")]

@@ -1,0 +1,275 @@
+//! Bringing a model into the store: an intent says which files it is to have, then the files come, then its manifest.
+//!
+//! The intent lies beside where the manifest will, `TAG.json.pulling`, and keeps what has come from being swept. It is
+//! locked by who works at it; one that nobody holds is of work that was cut short and can be taken up again.
+
+use std::collections::HashMap;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::blobs::Blobs;
+use crate::files::{io_error, make_folder, read_if_there, remove_empty, remove_file, sync_folder, unfinished_in};
+use crate::lock::FileLock;
+use crate::manifest::{MANIFEST_BYTES, check_paths, parse_versioned, to_versioned_json};
+use crate::partial::{self, Opened, Partial, PartialKey};
+use crate::{Digest, GitHash, Manifest, Monitor, Name, Store, StoreError, StoreErrorKind};
+
+/// How often somebody who waits for another pull of the same model looks again.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// A file that a model is to have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WantedFile {
+    /// Its path in the model.
+    pub path: String,
+    /// What it is known by.
+    pub key: PartialKey,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// What a model is to be, as it lies on disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Intent {
+    #[serde(flatten)]
+    pub(crate) name: Name,
+    pub(crate) files: Vec<WantedFile>,
+}
+
+impl Intent {
+    /// Reads the intent of a name.
+    ///
+    /// # Errors
+    /// Why it cannot be used, as the end of a sentence.
+    pub(crate) fn parse(text: &[u8], name: &Name) -> Result<Self, String> {
+        let intent: Self = parse_versioned(text)?;
+        match intent.name == *name {
+            true => check_paths(intent.files.iter().map(|file| file.path.as_str())).map(|()| intent),
+            false => Err(format!("it is of another model, {}", intent.name)),
+        }
+    }
+}
+
+/// A model that this process alone brings into the store. Dropped, it can be taken up again; what has come stays.
+#[derive(Debug)]
+pub struct Pull {
+    store: Store,
+    intent: Intent,
+    /// Small files that other models have, by git's hash.
+    known: HashMap<GitHash, Digest>,
+    /// None once it is over.
+    lock: Option<FileLock>,
+}
+
+impl Store {
+    /// Begins to bring a model into the store, or takes up what was cut short. Where another process does the same,
+    /// `waiting` is called once and its end waited for; then the model may be there.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::InvalidManifest`] for paths that lead out of a model, [`StoreErrorKind::ReadOnly`],
+    /// [`StoreErrorKind::Cancelled`], and what files fail with.
+    pub fn begin_pull(
+        &self,
+        name: &Name,
+        files: Vec<WantedFile>,
+        waiting: &dyn Fn(),
+        monitor: &Monitor<'_>,
+    ) -> Result<Pull, StoreError> {
+        let intent = checked(name, files)?;
+        let path = self.intent_path(name);
+        let mut told = false;
+        loop {
+            let store_lock = self.lock_to_write()?;
+            if let (free, is_there) = FileLock::try_existing(&path)?
+                && (free.is_some() || !is_there)
+            {
+                let lock = Some(write(&path, &intent)?);
+                let known = self.known_git_hashes()?;
+                return Ok(Pull { store: self.clone(), intent, known, lock });
+            }
+            drop(store_lock);
+            if !told {
+                waiting();
+                told = true;
+            }
+            monitor.check()?;
+            thread::sleep(AGAIN);
+        }
+    }
+
+    /// The digests of files that models here have from a hub that keeps them in git.
+    fn known_git_hashes(&self) -> Result<HashMap<GitHash, Digest>, StoreError> {
+        let manifests = self.manifests()?.into_iter().filter_map(|(_, manifest)| manifest.ok());
+        let files = manifests.flat_map(|manifest| manifest.files);
+        Ok(files.filter_map(|file| Some((file.git?, file.sha256))).collect())
+    }
+
+    /// Where the intent to bring a model lies.
+    pub(crate) fn intent_path(&self, name: &Name) -> PathBuf {
+        self.manifest_path(name).with_added_extension("pulling")
+    }
+
+    /// The intent of a name; none where there is none.
+    pub(crate) fn intent(&self, name: &Name) -> Result<Option<Intent>, StoreError> {
+        let path = self.intent_path(name);
+        let Some(text) = read_if_there(&path, MANIFEST_BYTES)? else { return Ok(None) };
+        Intent::parse(&text, name).map(Some).map_err(|why| {
+            StoreError::new(
+                StoreErrorKind::InvalidManifest,
+                format!(
+                    "what is unfinished of the model {name}, {}, cannot be used: {why}. Pull the model again, or remove \
+                     it by `wasmlx store rm {name}`",
+                    path.display()
+                ),
+            )
+        })
+    }
+}
+
+impl Pull {
+    /// What is brought.
+    pub fn name(&self) -> &Name {
+        &self.intent.name
+    }
+
+    /// The files that it is to have.
+    pub fn files(&self) -> &[WantedFile] {
+        &self.intent.files
+    }
+
+    /// Changes which files it is to have.
+    ///
+    /// # Errors
+    /// As [`Store::begin_pull`].
+    pub fn want(&mut self, files: Vec<WantedFile>) -> Result<(), StoreError> {
+        let intent = checked(&self.intent.name, files)?;
+        let _store_lock = self.store.lock_to_write()?;
+        // The new file is locked before it takes the place of the old.
+        self.lock = Some(write(&self.store.intent_path(&intent.name), &intent)?);
+        self.intent = intent;
+        Ok(())
+    }
+
+    /// A wanted file that the store has already: its digest.
+    ///
+    /// # Errors
+    /// What files fail with.
+    pub fn find(&self, file: &WantedFile) -> Result<Option<Digest>, StoreError> {
+        let blobs = self.store.blobs();
+        let there = partial::complete(&blobs, file.key, file.size);
+        let PartialKey::Git(git) = file.key else { return Ok(there) };
+        match (there, self.known.get(&git)) {
+            (None, Some(digest)) => {
+                // From here on nobody sweeps it, since this pull wants the file that the note is about.
+                let _store_lock = self.store.lock_to_write()?;
+                let is_there = blobs.contains(digest, file.size);
+                Ok((is_there && partial::note(&blobs, file.key, file.size, *digest)?).then_some(*digest))
+            }
+            _ => Ok(there),
+        }
+    }
+
+    /// A wanted file to fetch, or its digest where it is there.
+    ///
+    /// # Errors
+    /// As [`Partial::open`].
+    pub fn open(&self, file: &WantedFile, waiting: &dyn Fn(), monitor: &Monitor<'_>) -> Result<Opened, StoreError> {
+        match self.find(file)? {
+            Some(digest) => Ok(Opened::Complete(digest)),
+            None => Partial::open(&self.store.blobs(), file.key, file.size, waiting, monitor),
+        }
+    }
+
+    /// The blobs, where what was fetched otherwise may be put.
+    pub(crate) fn blobs(&self) -> Blobs {
+        self.store.blobs()
+    }
+
+    /// Writes the manifest: from now on the model is there, in place of what its name stood for before, whose bindings
+    /// it keeps. Files that no model needs any longer are removed.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::InvalidManifest`] for one that cannot be read back; [`StoreErrorKind::Corrupt`] where a file
+    /// of it is not in the store; what files fail with. Then all is as it was.
+    pub fn commit(mut self, mut manifest: Manifest) -> Result<Manifest, StoreError> {
+        let name = &self.intent.name;
+        manifest.files.sort_by(|one, other| one.path.cmp(&other.path));
+        let refused = |why: String| {
+            StoreError::new(StoreErrorKind::InvalidManifest, format!("the model {name} cannot be stored: {why}"))
+        };
+        if manifest.name != *name {
+            return Err(refused(format!("its manifest is of {}", manifest.name)));
+        }
+        manifest.check().map_err(refused)?;
+        let _store_lock = self.store.lock_to_write()?;
+        let blobs = self.store.blobs();
+        if let Some(file) = manifest.files.iter().find(|file| !blobs.contains(&file.sha256, file.size)) {
+            let message = format!("the model {name} cannot be stored: {} has not come", file.path);
+            return Err(StoreError::new(StoreErrorKind::Corrupt, message));
+        }
+        if manifest.bindings.is_empty()
+            && let Ok(Some(before)) = self.store.manifest(name)
+        {
+            manifest.bindings = before.bindings;
+        }
+        self.store.write_manifest(&manifest)?;
+        self.remove_intent()?;
+        self.store.sweep()?;
+        Ok(manifest)
+    }
+
+    /// Gives up: what has come is removed, unless another model needs it.
+    ///
+    /// # Errors
+    /// What files fail with.
+    pub fn abandon(mut self) -> Result<(), StoreError> {
+        let _store_lock = self.store.lock_to_write()?;
+        self.remove_intent()?;
+        self.store.sweep()?;
+        Ok(())
+    }
+
+    fn remove_intent(&mut self) -> Result<(), StoreError> {
+        let path = self.store.intent_path(&self.intent.name);
+        remove_intent(&path, &self.store.manifests_folder())?;
+        self.lock = None;
+        Ok(())
+    }
+}
+
+/// Removes an intent, for who holds the store's lock and the intent's.
+pub(crate) fn remove_intent(path: &Path, root: &Path) -> Result<(), StoreError> {
+    remove_file(path).map_err(|error| io_error("remove", path, &error))?;
+    if let Some(folder) = path.parent() {
+        remove_empty(folder, root);
+    }
+    Ok(())
+}
+
+fn checked(name: &Name, files: Vec<WantedFile>) -> Result<Intent, StoreError> {
+    check_paths(files.iter().map(|file| file.path.as_str())).map_err(|why| {
+        StoreError::new(StoreErrorKind::InvalidManifest, format!("the model {name} cannot be stored: {why}"))
+    })?;
+    Ok(Intent { name: name.clone(), files })
+}
+
+/// Writes an intent, whose lock is held from before it has its name.
+fn write(path: &Path, intent: &Intent) -> Result<FileLock, StoreError> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    make_folder(folder)?;
+    let write = || {
+        let mut file = unfinished_in(folder)?;
+        file.write_all(&to_versioned_json(intent)?)?;
+        file.as_file().sync_all()?;
+        let (file, unnamed) = file.into_parts();
+        let lock = FileLock::of_new(file)?;
+        unnamed.persist(path)?;
+        sync_folder(folder)?;
+        Ok(lock)
+    };
+    write().map_err(|error: io::Error| io_error("write", path, &error))
+}
