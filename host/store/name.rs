@@ -131,9 +131,12 @@ impl TryFrom<Parts> for Name {
     fn try_from(parts: Parts) -> Result<Self, Self::Error> {
         let Parts { host, namespace, name, tag } = parts;
         let are_plain = [&host, &namespace, &name].into_iter().all(|part| is_part(part));
+        // What git allows in no revision is none.
+        let is_foreign =
+            |character: char| character.is_control() || character.is_whitespace() || "\\:~^?*[".contains(character);
         let is_tag = !tag.is_empty()
             && tag.len() <= PART_BYTES
-            && !tag.chars().any(|character| character.is_control() || character.is_whitespace())
+            && !tag.contains(is_foreign)
             && encode_tag(&tag).len() <= TAG_FILE_BYTES;
         match are_plain && is_tag {
             true => Ok(Self { host, namespace, name, tag }),
