@@ -141,17 +141,12 @@ fn text(block: &ContentBlock) -> String {
     }
 }
 
-/// A client whose TLS is rustls with ring and Mozilla's roots, whatever provider the embedding program has. Redirects
-/// are not followed: a server's address is the user's choice.
+/// A client that trusts whom the whole program does. Redirects are not followed: a server's address is the user's
+/// choice.
 fn http_client() -> std::result::Result<reqwest::Client, Box<dyn std::error::Error>> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    let tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let tls = wasmlx_store::tls::client_config()?;
     let client = reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
+        .tls_backend_preconfigured(Arc::unwrap_or_clone(tls))
         .redirect(reqwest::redirect::Policy::none())
         // A connection that is used again stalls for 40 ms where an answer was not read to its end (rmcp's own default).
         .pool_max_idle_per_host(0);

@@ -40,6 +40,20 @@ pub enum StoreErrorKind {
     NoSpace,
     /// Another process works at it.
     Busy,
+    /// What the caller asked for makes no sense.
+    InvalidInput,
+    /// A hub cannot be reached, or is out of order.
+    Unreachable,
+    /// A hub was asked too often.
+    RateLimited,
+    /// A hub gives it to others only: to who accepted the terms, to who has another token.
+    Denied,
+    /// The repository has no such branch, tag or commit.
+    NoSuchRevision,
+    /// A hub answered what cannot be.
+    InvalidAnswer,
+    /// It was said that nobody is to be asked.
+    Offline,
 }
 
 impl StoreError {

@@ -28,6 +28,8 @@ mod digest;
 mod error;
 mod files;
 mod home;
+#[cfg(feature = "hub")]
+pub mod hub;
 mod lock;
 mod manifest;
 mod manifests;
@@ -37,6 +39,8 @@ mod partial;
 mod progress;
 mod pull;
 mod sweep;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod views;
 
 use std::path::{Path, PathBuf};

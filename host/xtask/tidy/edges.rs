@@ -3,7 +3,7 @@
 use crate::workspace::Package;
 
 /// What each package of the host may name of the workspace's own packages. Guests may name each other, and no package
-/// of the host; a test may name `wasmlx-backend`, whose fake device is made for that.
+/// of the host; a test may name those of [`FOR_TESTS`].
 const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("mach-sys", &[]),
     ("mlx-sys", &[]),
@@ -24,8 +24,8 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
 const ONE_ROOM: &[(&str, &str)] =
     &[("wasmtime", "wasmlx-components"), ("mlx-rs", "wasmlx-backend-mlx"), ("tokenizers", "wasmlx-text")];
 
-/// Test-only dependencies that any package of the host may have.
-const FOR_TESTS: &[&str] = &["wasmlx-backend"];
+/// Test-only dependencies that any package of the host may have: a fake device, and a hub that misbehaves on command.
+const FOR_TESTS: &[&str] = &["wasmlx-backend", "wasmlx-hub-server"];
 
 /// A sentence for each dependency that the table does not allow.
 pub(super) fn faults(packages: &[Package]) -> Vec<String> {

@@ -1,0 +1,142 @@
+//! What a hub says of a repository: the commit that a revision stands for, and the files at it.
+
+use serde::Deserialize;
+
+use super::HubClient;
+use super::options::Endpoint;
+use super::refusal::Subject;
+use crate::{StoreError, StoreErrorKind};
+
+/// The most files of a repository.
+const MOST_FILES: usize = 50_000;
+
+/// A repository at a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelInfo {
+    /// Its id as the hub has it: that of before a renaming leads to it.
+    pub id: String,
+    /// The commit: 40 hexadecimal digits.
+    pub commit: String,
+    /// The hub that said so, by its place among the client's endpoints.
+    pub(crate) endpoint: usize,
+}
+
+/// A file of a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteFile {
+    /// Its path. A server may say anything: it is checked before it is used.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    /// By which hash the hub knows it.
+    pub checksum: Checksum,
+}
+
+/// By which hash a hub knows a file, in lowercase hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Checksum {
+    /// SHA-256: what lies in LFS.
+    Sha256(String),
+    /// Git's hash of a blob, a SHA-1: what lies in git itself.
+    Git(String),
+}
+
+#[derive(Deserialize)]
+struct RawModel {
+    id: String,
+    sha: String,
+}
+
+#[derive(Deserialize)]
+struct RawEntry {
+    #[serde(rename = "type")]
+    kind: String,
+    path: String,
+    #[serde(default)]
+    size: u64,
+    #[serde(default)]
+    oid: String,
+    lfs: Option<RawLfs>,
+}
+
+#[derive(Deserialize)]
+struct RawLfs {
+    oid: String,
+    size: u64,
+}
+
+impl HubClient {
+    /// What a revision of a repository stands for: one request.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::NotFound`], [`StoreErrorKind::NoSuchRevision`], [`StoreErrorKind::Denied`] where the repository is
+    /// gated or the token not accepted, [`StoreErrorKind::RateLimited`], [`StoreErrorKind::Unreachable`],
+    /// [`StoreErrorKind::Offline`], [`StoreErrorKind::InvalidAnswer`]; each says what to do.
+    pub async fn model(&self, repository: &str, revision: &str) -> Result<ModelInfo, StoreError> {
+        let (owner, name) = parts(repository)?;
+        let subject = Subject { repository: Some(repository), revision: Some(revision), file: None };
+        let path = ["api", "models", owner, name, "revision", revision];
+        let (RawModel { id, sha }, endpoint) = self.json(&path, &[], subject).await?;
+        if !is_hex(&sha, 40) || parts(&id).is_err() {
+            let message = format!("{} says of {repository} what cannot be", self.hubs()[endpoint].name());
+            return Err(StoreError::new(StoreErrorKind::InvalidAnswer, message));
+        }
+        Ok(ModelInfo { id, commit: sha, endpoint })
+    }
+
+    /// The files at a commit.
+    ///
+    /// # Errors
+    /// As [`HubClient::model`] has them.
+    pub async fn files(&self, repository: &str, model: &ModelInfo) -> Result<Vec<RemoteFile>, StoreError> {
+        let endpoint = &self.hubs()[model.endpoint];
+        self.files_at(endpoint, repository, &model.commit).await
+    }
+
+    async fn files_at(
+        &self,
+        endpoint: &Endpoint,
+        repository: &str,
+        commit: &str,
+    ) -> Result<Vec<RemoteFile>, StoreError> {
+        let (owner, name) = parts(repository)?;
+        let subject = Subject { repository: Some(repository), revision: Some(commit), file: None };
+        let path = ["api", "models", owner, name, "tree", commit];
+        let entries: Vec<RawEntry> = self.pages(endpoint, &path, &[("recursive", "true")], subject, MOST_FILES).await?;
+        let files = entries.into_iter().filter(|entry| entry.kind == "file").map(|entry| {
+            let (size, checksum) = match entry.lfs {
+                Some(lfs) => (lfs.size, Checksum::Sha256(lfs.oid)),
+                None => (entry.size, Checksum::Git(entry.oid)),
+            };
+            let is_known = match &checksum {
+                Checksum::Sha256(digits) => is_hex(digits, 64),
+                Checksum::Git(digits) => is_hex(digits, 40),
+            };
+            match is_known {
+                true => Ok(RemoteFile { path: entry.path, size, checksum }),
+                false => Err(StoreError::new(
+                    StoreErrorKind::InvalidAnswer,
+                    format!("{} gives no hash of {:?}, so it could not be checked", endpoint.name(), entry.path),
+                )),
+            }
+        });
+        files.collect()
+    }
+}
+
+/// The two parts of a repository's id.
+///
+/// # Errors
+/// [`StoreErrorKind::InvalidName`] where it has not two, or other characters than ids have.
+pub(crate) fn parts(repository: &str) -> Result<(&str, &str), StoreError> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let is_part = |part: &str| (1..=96).contains(&part.len()) && !part.starts_with('.') && part.bytes().all(is_plain);
+    repository.split_once('/').filter(|(owner, name)| is_part(owner) && is_part(name)).ok_or_else(|| {
+        let message = format!("{repository:?} is no model of a hub: write OWNER/NAME, such as Qwen/Qwen3-0.6B");
+        StoreError::new(StoreErrorKind::InvalidName, message)
+    })
+}
+
+fn is_hex(text: &str, digits: usize) -> bool {
+    text.len() == digits && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}

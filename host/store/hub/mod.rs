@@ -1,0 +1,17 @@
+//! The hub: what is to be had elsewhere, and how it comes here. Hubs speak the protocol of huggingface.co.
+//!
+//! [`HubClient`] asks; [`HubOptions`] say whom, and as whom. Nothing that a hub says is believed: what it answers is
+//! bounded, what it names is checked, and the bytes that it sends have the hashes that it published.
+
+mod api;
+mod client;
+mod options;
+mod refusal;
+mod retry;
+mod token;
+
+pub use api::{Checksum, ModelInfo, RemoteFile};
+pub use client::HubClient;
+pub use options::{DEFAULT_ENDPOINT, HubOptions};
+pub use retry::Patience;
+pub use token::Token;

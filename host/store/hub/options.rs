@@ -1,0 +1,135 @@
+//! What a hub client is to do: which hubs to ask, as whom, and whether at all.
+
+use std::ffi::OsString;
+
+use url::Url;
+
+use super::{Patience, Token};
+use crate::{StoreError, StoreErrorKind};
+
+/// The hub where nobody says otherwise.
+pub const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
+
+/// What a hub client is to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HubOptions {
+    /// The hubs to ask, in order: the next is asked where one cannot be reached or does not give what is wanted.
+    pub endpoints: Vec<String>,
+    /// Who asks. It is sent to the first endpoint, and to huggingface.co where that is another of them.
+    pub token: Option<Token>,
+    /// Asks nobody: each request is an error.
+    pub offline: bool,
+    /// How long to wait, and how often to ask.
+    pub patience: Patience,
+}
+
+impl Default for HubOptions {
+    /// The usual hub, nobody, online.
+    fn default() -> Self {
+        let endpoints = vec![DEFAULT_ENDPOINT.to_owned()];
+        Self { endpoints, token: None, offline: false, patience: Patience::default() }
+    }
+}
+
+impl HubOptions {
+    /// As the environment has it: `HF_ENDPOINT` (one, or several with commas between), a token ([`Token`] says where),
+    /// `HF_HUB_OFFLINE` or `WASMLX_OFFLINE`.
+    pub fn from_environment() -> Self {
+        Self::from_variables(&|name| std::env::var_os(name))
+    }
+
+    pub(super) fn from_variables(variable: &dyn Fn(&str) -> Option<OsString>) -> Self {
+        let text = |name: &str| variable(name).and_then(|value| value.into_string().ok()).unwrap_or_default();
+        let mut options = Self { token: Token::find(variable), ..Self::default() };
+        let endpoints: Vec<String> = list(&text("HF_ENDPOINT")).collect();
+        if !endpoints.is_empty() {
+            options.endpoints = endpoints;
+        }
+        let is_on = |name: &str| ["1", "ON", "YES", "TRUE"].contains(&&*text(name).to_ascii_uppercase());
+        options.offline = is_on("HF_HUB_OFFLINE") || is_on("WASMLX_OFFLINE");
+        options
+    }
+}
+
+/// The entries of a list with commas.
+fn list(text: &str) -> impl Iterator<Item = String> {
+    text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(str::to_owned)
+}
+
+/// A hub.
+#[derive(Debug, Clone)]
+pub(crate) struct Endpoint {
+    /// Without a slash at its end.
+    pub(crate) url: Url,
+    /// Whether the token is for it.
+    pub(crate) trusted: bool,
+}
+
+impl Endpoint {
+    /// The endpoints that were named.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::InvalidInput`] for what is no address of a hub.
+    pub(crate) fn parse_all(endpoints: &[String]) -> Result<Vec<Self>, StoreError> {
+        let mut parsed: Vec<Self> = Vec::new();
+        for text in endpoints {
+            let url = parse(text)?;
+            let trusted = parsed.is_empty() || url.as_str().trim_end_matches('/') == DEFAULT_ENDPOINT;
+            let trusted = trusted && is_confidential(&url);
+            parsed.push(Self { url, trusted });
+        }
+        match parsed.is_empty() {
+            true => Err(StoreError::new(StoreErrorKind::InvalidInput, "no hub is named")),
+            false => Ok(parsed),
+        }
+    }
+
+    /// An address on it. `parts` are encoded; one that holds slashes stays one part.
+    pub(crate) fn join<'a>(&self, parts: impl IntoIterator<Item = &'a str>) -> Url {
+        let mut url = self.url.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(parts);
+        }
+        url
+    }
+
+    /// Whether an address is on it.
+    pub(crate) fn has(&self, url: &Url) -> bool {
+        self.url.origin() == url.origin()
+    }
+
+    /// As it is shown and noted.
+    pub(crate) fn name(&self) -> &str {
+        self.url.as_str().trim_end_matches('/')
+    }
+}
+
+fn parse(text: &str) -> Result<Url, StoreError> {
+    let url = Url::parse(text).ok().filter(|url| {
+        let is_plain = url.username().is_empty() && url.password().is_none();
+        ["http", "https"].contains(&url.scheme())
+            && url.has_host()
+            && is_plain
+            && url.query().is_none()
+            && url.fragment().is_none()
+    });
+    // What was written is not repeated: it may hold a password.
+    url.ok_or_else(|| {
+        StoreError::new(
+            StoreErrorKind::InvalidInput,
+            "an endpoint is no address of a hub; write one such as https://huggingface.co, without user or password \
+             (--endpoint, HF_ENDPOINT)",
+        )
+    })
+}
+
+/// Whether what is sent there is for no third to read: over TLS, or on this machine.
+fn is_confidential(url: &Url) -> bool {
+    let is_local = match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    url.scheme() == "https" || is_local
+}
