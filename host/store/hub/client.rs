@@ -1,6 +1,5 @@
 //! HTTP with a hub: as whom, how long, how often, and how much is read.
 
-use std::error::Error as _;
 use std::io;
 use std::sync::Arc;
 
