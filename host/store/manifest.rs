@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Digest, GitHash, Name};
+use crate::{Digest, GitHash, ModelFacts, Name};
 
 /// The version of a manifest's form.
 const SCHEMA: u32 = 1;
@@ -84,15 +84,6 @@ pub struct ManifestFile {
     /// Its name in git, where it came from a hub that keeps it there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub git: Option<GitHash>,
-}
-
-/// What is known of a model.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ModelFacts {
-    /// The architecture, as `config.json` names it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub model_type: Option<String>,
 }
 
 /// What a user bound a model to: used where nothing else is said.

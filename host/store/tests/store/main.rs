@@ -1,5 +1,11 @@
-//! The store on a real disk: what goes in comes out, nothing else does, and whatever is cut short can be finished.
+//! The store on a real disk: what goes in comes out, nothing else does, and whatever is cut short can be finished. And
+//! what is known of models without loading them.
 
+#![allow(clippy::unwrap_used)] // clippy knows `#[test]` functions only, not what they call
+
+mod estimate;
+mod facts;
 mod names;
 mod pulls;
+mod shared;
 mod support;
