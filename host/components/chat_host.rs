@@ -129,8 +129,8 @@ pub struct GenerateOptions {
     pub stops: Vec<String>,
     /// What random draws depend on.
     pub seed: Option<u64>,
-    /// Whether the prompt offered tools: only then is anything in the answer a call.
-    pub tools: bool,
+    /// The tools that the prompt offered: only where there are some is anything in the answer a call.
+    pub tools: Vec<Tool>,
     /// What the answer must look like.
     pub grammar: Option<GrammarSource>,
 }

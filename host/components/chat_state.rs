@@ -343,7 +343,7 @@ impl ChatState {
             }
             let tokenizer = tokenizer(context.model()).map_err(template_failed)?;
             // Where the answer is to be of a grammar, nothing in it is a call.
-            let tools = options.tools && request.grammar.is_none();
+            let tools = if request.grammar.is_some() { Vec::new() } else { options.tools };
             let answer = AnswerContext::of_tokens(tokenizer, &context.tokens(), tools).map_err(template_failed)?;
             if let Some(grammar) = request.grammar.take() {
                 request.grammar = Some(match template.reasoning_end(&answer).map_err(template_failed)? {

@@ -80,7 +80,7 @@ pub struct ToolCall {
 }
 
 /// A tool that the model may call.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tool {
     /// Its name.
     pub name: String,
@@ -88,6 +88,15 @@ pub struct Tool {
     pub description: String,
     /// The JSON Schema of its arguments.
     pub parameters: Value,
+}
+
+impl Tool {
+    /// A tool as templates of Hugging Face are given one: it may be anything. What is no tool has neither a name nor
+    /// parameters.
+    pub(crate) fn of_any(value: &Value) -> Self {
+        let unknown = |_| Self { name: String::new(), description: String::new(), parameters: Value::Null };
+        Self::deserialize(value).unwrap_or_else(unknown)
+    }
 }
 
 /// A document that the answer may draw on.

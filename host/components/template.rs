@@ -9,7 +9,7 @@ use wasmtime::component::ResourceAny;
 
 use crate::call::Call;
 use crate::component::Linked;
-use crate::conversation::{Conversation, Output};
+use crate::conversation::{Conversation, Output, Tool};
 use crate::deadline::Deadline;
 use crate::limits::{BYTES_PER_CALL, HANDLES, MemoryMeter, check_stops};
 use crate::v0_1::template::World;
@@ -146,20 +146,23 @@ pub struct AnswerContext {
     /// The end of the text that the answer goes on from, markers included. A prompt may leave reasoning open for the
     /// answer to begin in (`<think>`), or close it.
     pub prompt_end: String,
-    /// Whether the model was offered tools. Where it was not, nothing in the answer is a call.
-    pub tools: bool,
+    /// The tools that the model was offered. Where there are none, nothing in the answer is a call.
+    pub tools: Vec<Tool>,
 }
 
 impl AnswerContext {
     /// Of the answer to a conversation that was rendered to these segments.
     pub fn new(conversation: &Conversation, prompt: &[Segment]) -> Self {
         let raw_tools = conversation.context.as_ref().and_then(|context| context.get("tools")?.as_array());
-        let tools = raw_tools.map_or(!conversation.tools.is_empty(), |tools| !tools.is_empty());
+        let tools = match raw_tools {
+            Some(tools) => tools.iter().map(Tool::of_any).collect(),
+            None => conversation.tools.clone(),
+        };
         Self { prompt_end: end_of(prompt.iter().map(Segment::text).collect()), tools }
     }
 
     /// Of the answer that goes on from tokens.
-    pub(crate) fn of_tokens(tokenizer: &Tokenizer, tokens: &[u32], tools: bool) -> Result<Self, ComponentError> {
+    pub(crate) fn of_tokens(tokenizer: &Tokenizer, tokens: &[u32], tools: Vec<Tool>) -> Result<Self, ComponentError> {
         // A token is a byte or more, but for those that are none at all.
         let last = &tokens[tokens.len().saturating_sub(PROMPT_END)..];
         Ok(Self { prompt_end: end_of(tokenizer.decode(last, false)?), tools })

@@ -59,10 +59,7 @@ fn check<S: PromptTemplate>(case: &Json) -> Result<(), String> {
     for answer in field(case, "parse").items() {
         let context = AnswerContext {
             prompt_end: field(answer, "prompt_end").as_str().map_or_else(|| joined(&segments), str::to_owned),
-            tools: match field(answer, "tools") {
-                Json::Bool(tools) => *tools,
-                _ => !conversation.tools.is_empty(),
-            },
+            tools: answer.get("tools").map_or_else(|| conversation.tools.clone(), tools),
         };
         let text = field(answer, "text").as_str().unwrap_or_default();
         let borders: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
@@ -100,20 +97,11 @@ fn output(output: &Output) -> Json {
 
 /// A conversation from its JSON, which is that of OpenAI's chat API. What is missing is empty.
 pub fn conversation(json: &Json) -> Conversation {
-    let text = |json: &Json, name: &str| field(json, name).as_str().unwrap_or_default().to_owned();
     let option = |json: &Json, name: &str| field(json, name).as_str().map(str::to_owned);
-    let as_json = |json: &Json| match json {
-        Json::Null => String::new(),
-        Json::String(text) => text.clone(),
-        json => json.dumps(),
-    };
-    fn envelope(json: &Json) -> &Json {
-        json.get("function").unwrap_or(json)
-    }
     let call = |call: &Json| ToolCall {
         id: text(call, "id"),
         name: text(envelope(call), "name"),
-        arguments: as_json(field(envelope(call), "arguments")),
+        arguments: written(field(envelope(call), "arguments")),
     };
     let message = |message: &Json| Message {
         role: text(message, "role"),
@@ -126,18 +114,40 @@ pub fn conversation(json: &Json) -> Conversation {
         tool_call_id: option(message, "tool_call_id"),
         name: option(message, "name"),
     };
-    let tool = |tool: &Json| Tool {
-        name: text(tool, "name"),
-        description: text(tool, "description"),
-        parameters: as_json(field(tool, "parameters")),
-    };
     let document = |document: &Json| Document { title: text(document, "title"), text: text(document, "text") };
     Conversation {
         messages: field(json, "messages").items().iter().map(message).collect(),
-        tools: field(json, "tools").items().iter().map(envelope).map(tool).collect(),
+        tools: tools(field(json, "tools")),
         documents: field(json, "documents").items().iter().map(document).collect(),
         add_generation_prompt: *field(json, "add_generation_prompt") == Json::Bool(true),
-        options: as_json(field(json, "options")),
-        context: json.get("context").map(as_json),
+        options: written(field(json, "options")),
+        context: json.get("context").map(written),
+    }
+}
+
+fn tools(json: &Json) -> Vec<Tool> {
+    let tool = |tool: &Json| Tool {
+        name: text(tool, "name"),
+        description: text(tool, "description"),
+        parameters: written(field(tool, "parameters")),
+    };
+    json.items().iter().map(envelope).map(tool).collect()
+}
+
+/// What is inside of `{"type": "function", "function": {...}}`, or the value itself.
+fn envelope(json: &Json) -> &Json {
+    json.get("function").unwrap_or(json)
+}
+
+fn text(json: &Json, name: &str) -> String {
+    field(json, name).as_str().unwrap_or_default().to_owned()
+}
+
+/// A JSON text, from the value or from the text itself.
+fn written(json: &Json) -> String {
+    match json {
+        Json::Null => String::new(),
+        Json::String(text) => text.clone(),
+        json => json.dumps(),
     }
 }

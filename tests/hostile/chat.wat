@@ -5,7 +5,7 @@
   (import "wasmlx:runner/contexts@0.1.0" "open" (func $open (param i32 i32 i32 i32)))
   (import "wasmlx:runner/contexts@0.1.0" "[method]context.prompt" (func $prompt (param i32 i32 i32 i32)))
   (import "wasmlx:runner/contexts@0.1.0" "[method]context.generate"
-    (func $generate (param i32 i32 i32 i32 i32 i32 i64 i32 i32 i32 i32 i32 i32)))
+    (func $generate (param i32 i32 i32 i32 i32 i32 i64 i32 i32 i32 i32 i32 i32 i32)))
   (import "wasmlx:runner/contexts@0.1.0" "[resource-drop]context" (func $drop-context (param i32)))
   (import "wasmlx:runner/models@0.1.0" "list" (func $models (param i32)))
   (import "wasmlx:runner/history@0.1.0" "append"

@@ -27,7 +27,7 @@ COMMON
     ;; [stops]
     (i32.const 1024))
 
-  (func (export "wasmlx:runner/template@0.1.0#[constructor]parser") (param i32 i32 i32) (result i32)
+  (func (export "wasmlx:runner/template@0.1.0#[constructor]parser") (param i32 i32 i32 i32) (result i32)
     (call $misbehave (i32.const 4))
     (call $new (i32.const 7)))
 

@@ -1,5 +1,8 @@
 //! Chats: turns, tools, what stays of them.
 
+use std::fs;
+use std::path::Path;
+
 use serde_json::{Value, json};
 use wasmlx::backend::fake::Gate;
 use wasmlx::{ErrorKind, Event, FinishReason, Message, SavedChat, Tool};
@@ -53,6 +56,38 @@ async fn a_tool_is_run_and_its_result_answered() {
     assert!(matches!(&told.others[1], Event::ToolResult { result, .. } if result == "\"sunny\""), "{:?}", told.others);
     let roles: Vec<String> = chat.messages().into_iter().map(|message| message.role).collect();
     assert_eq!(roles, ["user", "assistant", "tool", "assistant"]);
+}
+
+/// A model that writes calls in tags writes no types: `185` may be a number or a string.
+#[tokio::test]
+async fn arguments_in_tags_are_what_the_tools_schema_says() {
+    let folders = Folders::new();
+    let template = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% if m.tool_calls %}<tool_call>\
+                    <function=f></function></tool_call>{% endif %}{% endfor %}assistant: ";
+    fs::write(Path::new(&folders.model()).join("chat_template.jinja"), template).unwrap();
+    let script = answers(&[
+        (
+            "parcel",
+            "<tool_call><function=send><parameter=zip>185</parameter><parameter=note>true</parameter>\
+             <parameter=count>2</parameter><parameter=other>7</parameter></function></tool_call>",
+        ),
+        ("sent", "It is on its way."),
+    ]);
+    let model = folders.host(script).load(&folders.model()).await.unwrap();
+    let notes = Notes::default();
+    let noting = notes.clone();
+    let note = json!({"anyOf": [{"type": "string"}, {"type": "null"}]});
+    let properties = json!({"zip": {"type": "string"}, "note": note, "count": {"type": "integer"}});
+    let schema = json!({"type": "object", "properties": properties});
+    let tool = Tool::new("send", "Sends a parcel.", schema, move |arguments: Value| {
+        noting.add(arguments.to_string());
+        async { Ok(json!("sent")) }
+    });
+    let chat = model.chat().tool(tool).build().await.unwrap();
+    let told = told(chat.send("Send the parcel").await.unwrap()).await.unwrap();
+    assert_eq!(told.content, "It is on its way.");
+    let called: Value = serde_json::from_str(&notes.all()[0]).unwrap();
+    assert_eq!(called, json!({"zip": "185", "note": "true", "count": 2, "other": 7}));
 }
 
 #[tokio::test]

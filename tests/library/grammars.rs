@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use wasmlx::backend::fake::{END, FakeScript, VOCABULARY_SIZE};
 use wasmlx::{Chain, Chat, ComponentRef, ErrorKind, Event, FinishReason, Model, Sampler};
 
+use crate::guests::{GOOD, Guest, component};
 use crate::support::{Folders, told};
 
 /// A guest of this repository, as `cargo xtask guests` has built it.
@@ -130,6 +131,39 @@ async fn reasoning_that_the_prompt_opens_comes_first() {
         })
         .collect();
     assert_eq!(reasoning.trim(), "Hm, who?");
+}
+
+/// A chat whose answers are of a grammar of its own.
+fn grammar_chat(grammar: u32) -> ComponentRef {
+    let module = Guest { operations: grammar, ..GOOD }.module("grammar-chat");
+    let bytes = component(&module, "chat-component", "0.1.0");
+    ComponentRef::Bytes { name: format!("grammar-{grammar}"), bytes: bytes.into() }
+}
+
+#[tokio::test]
+async fn a_chat_says_what_its_answers_look_like() {
+    let folders = Folders::new();
+    let is_number = |text: &str| text.parse::<u32>().is_ok_and(|number| (10..100).contains(&number));
+    let is_colour = |text: &str| text.len() < 8 && (text.starts_with("red ") || text.starts_with("blue "));
+    let is_word = |text: &str| ["yes", "no"].contains(&text);
+    for seed in 0..4 {
+        let model = model(&folders, seed).await;
+        let chat = |grammar| model.chat().chat_component(grammar_chat(grammar)).sampler_param("temperature", 1.0);
+        for (grammar, is_of_it) in [is_number as fn(&str) -> bool, is_colour, is_word].into_iter().enumerate() {
+            let chat = chat(grammar as u32).seed(seed).build().await.unwrap();
+            let answer = told(chat.send("Say").await.unwrap()).await.unwrap();
+            assert!(is_of_it(&answer.content), "grammar {grammar}: {}", answer.content);
+            assert_eq!(answer.report.finish_reason, FinishReason::Stop);
+        }
+    }
+    let model = model(&folders, 1).await;
+    let chat = model.chat().chat_component(grammar_chat(1)).regex("three").build().await.unwrap();
+    let answer = told(chat.send("Say").await.unwrap()).await.unwrap();
+    assert_eq!(answer.content, "three", "what the user says holds");
+    let chat = model.chat().chat_component(grammar_chat(3)).build().await.unwrap();
+    let error = told(chat.send("Say").await.unwrap()).await.map(drop).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert!(error.to_string().contains("unclosed group"), "{error}");
 }
 
 async fn json_only(model: &Model, params: Value) -> Chat {

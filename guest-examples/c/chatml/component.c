@@ -171,7 +171,7 @@ void exports_template_stops(wasmlx_list_string_t *stops) {
 }
 
 exports_template_own_parser_t exports_template_constructor_parser(types_answer_context_t *context) {
-    answer_t *answer = answer_new(slice_of(&context->prompt_end), context->tools);
+    answer_t *answer = answer_new(slice_of(&context->prompt_end), context->tools.len > 0);
     types_answer_context_free(context);
     return exports_template_parser_new(answer);
 }

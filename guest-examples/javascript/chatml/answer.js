@@ -24,7 +24,7 @@ export class Parser {
   #outputs = [];
 
   constructor(answer) {
-    this.#tools = answer.tools;
+    this.#tools = answer.tools.length > 0;
     if (answer.promptEnd.trimEnd().endsWith(THINK)) {
       this.#passMarker("reasoning");
     }

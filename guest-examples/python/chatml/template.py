@@ -24,7 +24,7 @@ CALL, CALL_END = "<tool_call>", "</tool_call>"
 
 class Parser(template.Parser):
     def __init__(self, answer: AnswerContext) -> None:
-        self.tools = answer.tools
+        self.tools = bool(answer.tools)
         """Whether the model was offered tools. Where it was not, nothing is a call."""
         self.pending = ""
         """Text that is not understood yet."""

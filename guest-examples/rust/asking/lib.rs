@@ -47,7 +47,7 @@ pub fn answer(
     seed: Option<u64>,
     mut tell: impl FnMut(&str) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let options = GenerateOptions { max_tokens, stops: Vec::new(), seed, tools: false, grammar: None };
+    let options = GenerateOptions { max_tokens, stops: Vec::new(), seed, tools: Vec::new(), grammar: None };
     let generation = context.generate(&options)?;
     loop {
         let events = generation.next_batch(BATCH)?;

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::bindings::wasmlx::runner::contexts::GenerateOptions;
-use crate::bindings::wasmlx::runner::types::Error;
+use crate::bindings::wasmlx::runner::types::{Error, Tool};
 
 /// The configuration: a JSON object, everything in it optional.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -34,8 +34,8 @@ impl Config {
             .map_err(|error| Error::InvalidInput(format!("the chat's configuration cannot be used: {error}")))
     }
 
-    /// What an answer is to be like, to a prompt that offers `tools` or none.
-    pub(crate) fn generate_options(&self, tools: bool) -> GenerateOptions {
+    /// What an answer is to be like, to a prompt that offers these tools.
+    pub(crate) fn generate_options(&self, tools: Vec<Tool>) -> GenerateOptions {
         GenerateOptions { max_tokens: self.max_tokens, stops: self.stop.clone(), seed: self.seed, tools, grammar: None }
     }
 }

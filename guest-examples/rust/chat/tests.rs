@@ -84,7 +84,7 @@ fn the_template_and_the_model_get_what_the_configuration_says() {
     assert_eq!(rendered.messages, script.log.borrow()[..1]);
     assert_eq!(rendered.tools[0].parameters, r#"{"type":"object"}"#);
     let (stops, seed) = (vec!["\n".into()], Some(u64::MAX));
-    let options = GenerateOptions { max_tokens: Some(9), stops, seed, tools: true, grammar: None };
+    let options = GenerateOptions { max_tokens: Some(9), stops, seed, tools: rendered.tools.clone(), grammar: None };
     assert_eq!(*script.generated.borrow(), [options]);
 }
 

@@ -8,7 +8,7 @@ use crate::answer::{Answer, tool_message};
 use crate::bindings::exports::wasmlx::runner::chat::{Event, ToolResult};
 use crate::bindings::wasmlx::runner::contexts::{Finish, GenerationEvent};
 use crate::bindings::wasmlx::runner::tools::Offered;
-use crate::bindings::wasmlx::runner::types::{Conversation, Error, FinishReason, Message, ToolCall, Usage};
+use crate::bindings::wasmlx::runner::types::{Conversation, Error, FinishReason, Message, Tool, ToolCall, Usage};
 use crate::host::{Context, Generation, Host};
 use crate::session::Session;
 
@@ -88,9 +88,10 @@ impl<H: Host> Turn<H> {
         let Session { host, context, config, .. } = &*self.session;
         let messages = host.messages();
         self.session.skip_call_ids(&messages);
+        let tools: Vec<Tool> = self.offered.iter().map(|offered| offered.tool.clone()).collect();
         let prompt = host.render(&Conversation {
             messages,
-            tools: self.offered.iter().map(|offered| offered.tool.clone()).collect(),
+            tools: tools.clone(),
             documents: Vec::new(),
             add_generation_prompt: true,
             options: serde_json::Value::from(config.options.clone()).to_string(),
@@ -102,7 +103,7 @@ impl<H: Host> Turn<H> {
             none => none.insert(host.open()?),
         };
         self.rounds += 1;
-        let options = config.generate_options(!self.offered.is_empty());
+        let options = config.generate_options(tools);
         Ok(Stage::Answering(context.answer(&prompt, &options)?, Answer::default()))
     }
 

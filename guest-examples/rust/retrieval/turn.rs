@@ -116,7 +116,7 @@ impl Turn {
             None => Rc::clone(kept.insert(Rc::new(contexts::open(None)?))),
         };
         context.prompt(&prompt)?;
-        let tools = self.rounds < ROUNDS;
+        let tools = if self.rounds < ROUNDS { vec![self.search.clone()] } else { Vec::new() };
         let options = GenerateOptions { max_tokens: None, stops: Vec::new(), seed: None, tools, grammar: None };
         Ok(Stage::Answering(context.generate(&options)?, Answer::default()))
     }

@@ -175,7 +175,7 @@ export fn exports_template_constructor_parser(
 ) wasmlx.exports_template_own_parser_t {
     defer wasmlx.types_answer_context_free(context);
     const answer = orPanic(allocator.create(Answer));
-    answer.* = .init(allocator, slice(context.prompt_end), context.tools);
+    answer.* = .init(allocator, slice(context.prompt_end), context.tools.len > 0);
     return wasmlx.exports_template_parser_new(@ptrCast(answer));
 }
 

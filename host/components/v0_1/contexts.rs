@@ -8,6 +8,7 @@ use wasmtime::Result;
 use wasmtime::component::Resource;
 
 use super::chat::bindings::wasmlx::runner::contexts::{self, Host, HostContext, HostGeneration};
+use super::templates::checked;
 use super::types::{all, count, wit};
 use crate::chat_state::{ChatState, HeldContext};
 use crate::generation::{Generated, HeldGeneration};
@@ -89,9 +90,9 @@ impl HostContext for ChatState {
     ) -> Result<Result<Resource<HeldGeneration>, wit::Error>> {
         let mut state = self.enter();
         let contexts::GenerateOptions { max_tokens, stops, seed, tools, grammar } = options;
-        let grammar = match grammar.map(TryInto::try_into).transpose() {
-            Ok(grammar) => grammar,
-            Err(error) => return Ok(state.answer(Err(error))),
+        let (tools, grammar) = match (checked(tools), grammar.map(TryInto::try_into).transpose()) {
+            (Ok(tools), Ok(grammar)) => (tools, grammar),
+            (Err(error), _) | (_, Err(error)) => return Ok(state.answer(Err(error))),
         };
         let options = GenerateOptions { max_tokens, stops, seed, tools, grammar };
         let number = state.number(&context);
@@ -218,7 +219,7 @@ fn options_json(options: &GenerateOptions) -> Value {
         ("max_tokens", max_tokens.map(Value::from)),
         ("stops", (!stops.is_empty()).then(|| json!(stops))),
         ("seed", seed.map(Value::from)),
-        ("tools", tools.then(|| json!(tools))),
+        ("tools", (!tools.is_empty()).then(|| json!(tools))),
         ("grammar", grammar),
     ];
     let said = said.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));

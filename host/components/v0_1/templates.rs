@@ -50,19 +50,24 @@ impl TryFrom<wit::Conversation> for Conversation {
 
     fn try_from(conversation: wit::Conversation) -> std::result::Result<Self, ComponentError> {
         let wit::Conversation { messages, tools, documents, add_generation_prompt, options, context } = conversation;
-        let tool = |wit::Tool { name, description, parameters }| {
-            let parameters = parsed("a tool's parameters", &parameters)?;
-            Ok(Tool { name, description, parameters })
-        };
         Ok(Self {
             messages: all(messages),
-            tools: tools.into_iter().map(tool).collect::<std::result::Result<_, ComponentError>>()?,
+            tools: checked(tools)?,
             documents: documents.into_iter().map(|wit::Document { title, text }| Document { title, text }).collect(),
             add_generation_prompt,
             options: if options.is_empty() { Map::new() } else { object("options", &options)? },
             context: context.map(|context| object("context", &context)).transpose()?,
         })
     }
+}
+
+/// Tools of a guest, whose parameters are JSON.
+pub(super) fn checked(tools: Vec<wit::Tool>) -> std::result::Result<Vec<Tool>, ComponentError> {
+    let tool = |wit::Tool { name, description, parameters }| {
+        let parameters = parsed("a tool's parameters", &parameters)?;
+        Ok(Tool { name, description, parameters })
+    };
+    tools.into_iter().map(tool).collect()
 }
 
 /// The most bytes of a JSON text. What is made of it may take thirty times as many.

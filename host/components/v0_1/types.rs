@@ -117,7 +117,7 @@ impl From<Output> for wit::Output {
 
 impl From<&AnswerContext> for wit::AnswerContext {
     fn from(AnswerContext { prompt_end, tools }: &AnswerContext) -> Self {
-        Self { prompt_end: prompt_end.clone(), tools: *tools }
+        Self { prompt_end: prompt_end.clone(), tools: all(tools.clone()) }
     }
 }
 

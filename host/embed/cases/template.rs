@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use wasmlx_components::{AnswerContext, Component, Conversation, Output, Template};
+use wasmlx_components::{AnswerContext, Component, Conversation, Output, Template, Tool};
 use wasmlx_text::Segment;
 
 use super::{Case, CaseOutcome, field, lines};
@@ -68,8 +68,8 @@ struct Answer {
     outputs: Vec<Output>,
     /// How the prompt ends; where it is left out, as the case's own conversation does.
     prompt_end: Option<String>,
-    /// Whether there are tools; where it is left out, whether the case's own conversation has some.
-    tools: Option<bool>,
+    /// The tools that the model was offered; where it is left out, those of the case's own conversation.
+    tools: Option<Vec<Tool>>,
 }
 
 impl Answer {
@@ -77,7 +77,7 @@ impl Answer {
     fn context(&self, followed: &AnswerContext) -> AnswerContext {
         AnswerContext {
             prompt_end: self.prompt_end.as_ref().unwrap_or(&followed.prompt_end).clone(),
-            tools: self.tools.unwrap_or(followed.tools),
+            tools: self.tools.as_ref().unwrap_or(&followed.tools).clone(),
         }
     }
 

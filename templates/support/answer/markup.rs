@@ -1,12 +1,14 @@
 //! Reads one call of a tool that is written in tags, as it streams in: `<function=name>` with parameters, as
 //! Qwen3-Coder writes it, or a name with `<arg_key>` and `<arg_value>`, as GLM-4.5 does.
 //!
-//! Such values have no types: what reads as a number, an object, a list, `true`, `false` or `null` is that, in Python's
-//! spelling too, and all else is a string. An argument is said once it is complete.
+//! Such values have no types of their own: [`Parameters`] says what each is. An argument is said once it is complete.
+
+use std::rc::Rc;
 
 use super::call::Progress;
-use crate::Output;
+use super::parameters::Parameters;
 use crate::json::Json;
+use crate::{Output, Tool};
 
 /// Which tags there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +57,10 @@ pub(super) struct MarkupReader {
     marker: &'static str,
     /// What ends it.
     end: &'static str,
+    /// The tools that the model was offered.
+    tools: Rc<[Tool]>,
+    /// What the called one's parameters are, once its name is known.
+    parameters: Parameters,
     /// Text that is not understood yet.
     pending: String,
     expect: Expect,
@@ -63,9 +69,10 @@ pub(super) struct MarkupReader {
 }
 
 impl MarkupReader {
-    /// A call between these tags.
-    pub(super) fn new(tags: Tags, marker: &'static str, end: &'static str) -> MarkupReader {
-        MarkupReader { tags, marker, end, pending: String::new(), expect: Expect::Name, arguments: 0 }
+    /// A call of one of the tools, between these tags.
+    pub(super) fn new(tags: Tags, marker: &'static str, end: &'static str, tools: Rc<[Tool]>) -> MarkupReader {
+        let (pending, parameters) = (String::new(), Parameters::default());
+        MarkupReader { tags, marker, end, tools, parameters, pending, expect: Expect::Name, arguments: 0 }
     }
 
     /// Reads on.
@@ -130,6 +137,7 @@ impl MarkupReader {
             return Look::Malformed;
         }
         outputs.push(Output::ToolCallStart(name.to_owned()));
+        self.parameters = Parameters::of(&self.tools, name);
         self.pending = rest.to_owned();
         self.expect = Expect::ArgumentOrEnd;
         Look::Next
@@ -182,7 +190,8 @@ impl MarkupReader {
         };
         let Some((value, rest)) = found else { return Look::Wait };
         let open = if self.arguments == 0 { "{" } else { ", " };
-        outputs.push(Output::ToolCallArguments(format!("{open}{}: {}", Json::from(name).dumps(), typed(value))));
+        let value = self.parameters.json(name, value);
+        outputs.push(Output::ToolCallArguments(format!("{open}{}: {value}", Json::from(name).dumps())));
         self.arguments += 1;
         self.pending = rest.to_owned();
         self.expect = Expect::ArgumentOrEnd;
@@ -214,18 +223,5 @@ fn tag_value(text: &str) -> Option<Option<(&str, &str)>> {
         None => Some(None),
         Some((end, b'>')) => Some(Some((text[..end].trim(), &text[end + 1..]))),
         Some(_) => None,
-    }
-}
-
-/// A value as JSON.
-fn typed(text: &str) -> String {
-    match text.trim() {
-        "True" => "true".to_owned(),
-        "False" => "false".to_owned(),
-        "None" => "null".to_owned(),
-        trimmed => match Json::read(trimmed) {
-            Ok(Json::String(_)) | Err(_) => Json::from(text).dumps(),
-            Ok(_) => trimmed.to_owned(),
-        },
     }
 }

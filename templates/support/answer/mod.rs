@@ -5,8 +5,11 @@
 
 mod call;
 mod markup;
+mod parameters;
 
-use crate::{AnswerContext, Output};
+use std::rc::Rc;
+
+use crate::{AnswerContext, Output, Tool};
 use call::{CallReader, Progress};
 use markup::{MarkupReader, Tags};
 
@@ -67,11 +70,12 @@ impl Call {
         Call::Json(CallReader::bare(marker))
     }
 
-    fn tagged(written: TaggedCall) -> Call {
+    fn tagged(written: TaggedCall, tools: &Rc<[Tool]>) -> Call {
+        let markup = |tags| Call::Markup(MarkupReader::new(tags, CALL, CALL_END, Rc::clone(tools)));
         match written {
             TaggedCall::Json => Call::Json(CallReader::tagged(CALL)),
-            TaggedCall::Function => Call::Markup(MarkupReader::new(Tags::Function, CALL, CALL_END)),
-            TaggedCall::Keys => Call::Markup(MarkupReader::new(Tags::Keys, CALL, CALL_END)),
+            TaggedCall::Function => markup(Tags::Function),
+            TaggedCall::Keys => markup(Tags::Keys),
         }
     }
 
@@ -98,6 +102,8 @@ impl Call {
 #[derive(Debug)]
 pub struct AnswerReader {
     format: Format,
+    /// The tools that the model was offered.
+    tools: Rc<[Tool]>,
     /// The prompt ends within `<think>`, so that the answer begins there.
     starts_thinking: bool,
     state: State,
@@ -113,21 +119,21 @@ impl AnswerReader {
     /// Reads an answer of a model that marks it this way, to a prompt of which the context tells. Of a model that was
     /// offered no tools everything that looks like a call is content.
     pub fn new(format: Format, answer: &AnswerContext) -> AnswerReader {
-        let format = match answer.tools {
-            true => format,
-            false => Format { thinking: format.thinking, ..Format::default() },
+        let format = match answer.tools.is_empty() {
+            false => format,
+            true => Format { thinking: format.thinking, ..Format::default() },
         };
         let starts_thinking = format.thinking && answer.prompt_end.trim_end().ends_with(THINK);
-        AnswerReader::at_start(format, starts_thinking)
+        AnswerReader::at_start(format, answer.tools.clone().into(), starts_thinking)
     }
 
-    fn at_start(format: Format, starts_thinking: bool) -> AnswerReader {
+    fn at_start(format: Format, tools: Rc<[Tool]>, starts_thinking: bool) -> AnswerReader {
         let state = match starts_thinking {
             true => State::Reasoning { empty: true },
             false => State::Start,
         };
         let (pending, space) = (String::new(), String::new());
-        AnswerReader { format, starts_thinking, state, pending, space, after_marker: starts_thinking }
+        AnswerReader { format, tools, starts_thinking, state, pending, space, after_marker: starts_thinking }
     }
 
     /// The next piece of the text: what it makes certain.
@@ -152,7 +158,7 @@ impl AnswerReader {
         if ends_in_content && !self.after_marker && !self.space.is_empty() {
             outputs.push(Output::Content(std::mem::take(&mut self.space)));
         }
-        *self = AnswerReader::at_start(self.format, self.starts_thinking);
+        *self = AnswerReader::at_start(self.format, Rc::clone(&self.tools), self.starts_thinking);
         merge(outputs)
     }
 
@@ -232,7 +238,7 @@ impl AnswerReader {
         self.say_content(&text, outputs);
         self.pending.drain(..marker.len());
         self.state = State::Call(match self.format.tagged_calls {
-            Some(written) if marker == CALL => Call::tagged(written),
+            Some(written) if marker == CALL => Call::tagged(written, &self.tools),
             _ => Call::bare(marker),
         });
         true

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use wasmlx_template_support::answer::{AnswerReader, Format, TaggedCall};
-use wasmlx_template_support::{AnswerContext, Output};
+use wasmlx_template_support::{AnswerContext, Output, Tool};
 
 const ALL: Format = Format { thinking: true, tagged_calls: Some(TaggedCall::Json), bare_calls: false };
 const FUNCTION: Format = Format { tagged_calls: Some(TaggedCall::Function), ..ALL };
@@ -12,7 +12,11 @@ const PLAIN: Format = Format { thinking: false, tagged_calls: None, bare_calls: 
 
 /// What a reader is told of an answer to a prompt that ends so, with tools offered.
 fn after(prompt_end: &str) -> AnswerContext {
-    AnswerContext { prompt_end: prompt_end.to_owned(), tools: true }
+    AnswerContext { prompt_end: prompt_end.to_owned(), tools: vec![tool("f", "{}"), tool("g", "{}")] }
+}
+
+fn tool(name: &str, parameters: &str) -> Tool {
+    Tool { name: name.to_owned(), description: String::new(), parameters: parameters.to_owned() }
 }
 
 /// A compact view: `c:` content, `r:` reasoning, `name(arguments)` a call, with neighbours of a kind joined.
@@ -107,6 +111,63 @@ fn answers() {
 }
 
 #[test]
+fn arguments_in_tags_have_the_types_of_the_schema() {
+    let cases = [
+        (r#"{"type": "string"}"#, "007", r#""007""#),
+        (r#"{"type": "string"}"#, "42", r#""42""#),
+        (r#"{"type": "string"}"#, "True", r#""True""#),
+        (r#"{"type": "string"}"#, "null", r#""null""#),
+        (r#"{"type": "string"}"#, r#"{"a": 1}"#, r#""{\"a\": 1}""#),
+        (r#"{"type": "string"}"#, " a ", r#"" a ""#),
+        (r#"{"type": "integer"}"#, " 42 ", "42"),
+        (r#"{"type": "number"}"#, "42", "42"),
+        (r#"{"type": "number"}"#, "4.2e1", "4.2e1"),
+        (r#"{"type": "boolean"}"#, "False", "false"),
+        (r#"{"type": "object"}"#, r#"{"a": 1}"#, r#"{"a": 1}"#),
+        (r#"{"type": "array"}"#, "[1]", "[1]"),
+        // What the schema does not allow is told as it reads: the tool may say what is wrong with it.
+        (r#"{"type": "integer"}"#, "many", r#""many""#),
+        (r#"{"type": "boolean"}"#, "1", "1"),
+        // More than one type.
+        (r#"{"type": ["string", "null"]}"#, "None", "null"),
+        (r#"{"type": ["string", "null"]}"#, "42", r#""42""#),
+        (r#"{"type": ["string", "integer"]}"#, "42", "42"),
+        (r#"{"type": ["string", "integer"]}"#, "4.2", r#""4.2""#),
+        (r#"{"anyOf": [{"type": "string"}, {"type": "null"}]}"#, "42", r#""42""#),
+        (r#"{"oneOf": [{"type": "string"}, {"type": "null"}]}"#, "null", "null"),
+        // Types that values say.
+        (r#"{"enum": ["1", "2"]}"#, "1", r#""1""#),
+        (r#"{"enum": [1, 2]}"#, "1", "1"),
+        (r#"{"const": "1"}"#, "1", r#""1""#),
+        // Types that stand elsewhere.
+        (r##"{"$ref": "#/$defs/zip"}"##, "42", r#""42""#),
+        (r##"{"allOf": [{"$ref": "#/$defs/zip"}]}"##, "42", r#""42""#),
+        (r##"{"$ref": "#/$defs/round"}"##, "42", "42"),
+        (r##"{"$ref": "#/$defs/nowhere"}"##, "42", "42"),
+        // No type at all.
+        ("{}", "42", "42"),
+        ("true", "42", "42"),
+        (r#"{"type": 7, "enum": {}, "anyOf": "string", "$ref": null}"#, "42", "42"),
+    ];
+    let defs =
+        r##"{"zip": {"type": "string"}, "round": {"anyOf": [{"$ref": "#/$defs/round"}, {"$ref": "#/$defs/round"}]}}"##;
+    for (schema, text, expected) in cases {
+        let parameters = format!(r#"{{"properties": {{"a": {schema}}}, "$defs": {defs}}}"#);
+        let answer = AnswerContext { tools: vec![tool("g", "{}"), tool("f", &parameters)], ..after("") };
+        let function = format!("<tool_call><function=f><parameter=a>{text}</parameter></function></tool_call>");
+        assert_eq!(read(FUNCTION, &answer, &[&function]), format!(r#"|f({{"a": {expected}}})"#), "{text} of {schema}");
+        let keys = format!("<tool_call>f<arg_key>a</arg_key><arg_value>{text}</arg_value></tool_call>");
+        assert_eq!(read(KEYS, &answer, &[&keys]), format!(r#"|f({{"a": {expected}}})"#), "{text} of {schema}");
+    }
+    // A tool that was not offered, a parameter that the tool has not, and a schema that is none.
+    for (name, parameters) in [("h", r#"{"properties": {"a": {"type": "string"}}}"#), ("f", "{}"), ("f", "no JSON")] {
+        let answer = AnswerContext { tools: vec![tool(name, parameters)], ..after("") };
+        let call = "<tool_call><function=f><parameter=a>42</parameter></function></tool_call>";
+        assert_eq!(read(FUNCTION, &answer, &[call]), r#"|f({"a": 42})"#, "{name}: {parameters}");
+    }
+}
+
+#[test]
 fn an_answer_begins_where_its_prompt_ends() {
     let (open, closed) = ("<|im_start|>assistant\n<think>\n", "<|im_start|>assistant\n<think>\n\n</think>\n\n");
     let cases = [
@@ -130,7 +191,7 @@ fn without_tools_nothing_is_a_call() {
         (LLAMA, r#"<|python_tag|>{"name": "f", "parameters": {}}"#),
     ];
     for (format, text) in calls {
-        let answer = AnswerContext { tools: false, ..after("") };
+        let answer = AnswerContext { tools: Vec::new(), ..after("") };
         assert_eq!(read(format, &answer, &[text]), format!("|c:{text}"));
         assert_eq!(read(format, &answer, &["<think>hm</think>", text]).contains("|r:hm"), format.thinking);
     }

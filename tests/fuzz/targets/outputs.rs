@@ -2,19 +2,32 @@
 
 use std::sync::LazyLock;
 
-use wasmlx_components::{AnswerContext, Output, Template};
+use wasmlx_components::{AnswerContext, Conversation, Output, Template};
 
 use super::Bytes;
 
-static TEMPLATES: LazyLock<[Template; 2]> = LazyLock::new(|| {
-    ["chatml", "llama3"].map(|name| Template::new(&super::runtime().builtin(name).unwrap(), "{}").unwrap())
+/// Templates that read calls in every way there is, and their configurations.
+static TEMPLATES: LazyLock<[Template; 4]> = LazyLock::new(|| {
+    let configured = [
+        ("chatml", "{}"),
+        ("llama3", "{}"),
+        ("jinja", r#"{"chat_template": "<think><tool_call><function="}"#),
+        ("jinja", r#"{"chat_template": "<think><tool_call><arg_key>"}"#),
+    ];
+    configured.map(|(name, config)| Template::new(&super::runtime().builtin(name).unwrap(), config).unwrap())
+});
+
+/// A conversation with a tool whose parameter is a string.
+static OFFERED: LazyLock<Conversation> = LazyLock::new(|| {
+    let tools = r#"[{"name": "f", "parameters": {"properties": {"a": {"type": "string"}}}}]"#;
+    serde_json::from_str(&format!(r#"{{"tools": {tools}}}"#)).unwrap()
 });
 
 /// The first byte says which template it is, and which prompt; the next eight, where the text is cut.
 pub(crate) fn run(bytes: &[u8]) {
     let Some((head, text)) = bytes.split_at_checked(9) else { return };
     let text = String::from_utf8_lossy(text);
-    let template = &TEMPLATES[usize::from(head[0]) % 2];
+    let template = &TEMPLATES[usize::from(head[0] & 1 | head[0] >> 2 & 2)];
     let mut cuts: Vec<usize> = Vec::new();
     let mut numbers = Bytes(&head[1..]);
     for _ in 0..8 {
@@ -22,7 +35,8 @@ pub(crate) fn run(bytes: &[u8]) {
     }
     cuts.sort_unstable();
     let prompt_end = if head[0] & 2 == 0 { String::new() } else { "<think>\n".to_owned() };
-    let answer = AnswerContext { prompt_end, tools: head[0] & 4 == 0 };
+    let tools = if head[0] & 4 == 0 { OFFERED.tools.clone() } else { Vec::new() };
+    let answer = AnswerContext { prompt_end, tools };
     let whole = read(template, &answer, &text, &[]);
     assert_eq!(read(template, &answer, &text, &cuts), whole, "{answer:?}: {text:?} cut at {cuts:?}");
 }

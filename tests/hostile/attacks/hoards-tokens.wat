@@ -13,5 +13,5 @@
   (local.set 0 (i32.sub (local.get 0) (i32.const 1)))
   (br_if $more (local.get 0)))
 (call $generate (local.get $context) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
-  (i64.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 2048))
+  (i64.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 2048))
 (if (i32.load8_u (i32.const 2048)) (then (return (i32.const 2048))))

@@ -9,5 +9,5 @@
 (call $prompt (local.get $context) (i32.const 2112) (i32.const 1) (i32.const 2048))
 (if (i32.load8_u (i32.const 2048)) (then (return (i32.const 2048))))
 (call $generate (local.get $context) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
-  (i64.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 2048))
+  (i64.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 2048))
 (if (i32.load8_u (i32.const 2048)) (then (return (i32.const 2048))))

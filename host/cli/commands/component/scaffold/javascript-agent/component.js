@@ -41,7 +41,7 @@ function prompt(question) {
 function answer(segments) {
   const context = openContext(null);
   context.prompt(segments);
-  const generation = context.generate({ maxTokens: TOKENS, stops: [], seed: null, tools: false, grammar: null });
+  const generation = context.generate({ maxTokens: TOKENS, stops: [], seed: null, tools: [], grammar: null });
   let said = false;
   for (let event = generation.next(); event; event = generation.next()) {
     const { tag, val } = event;

@@ -18,7 +18,7 @@ class Conversation {
 
   constructor({ options = {}, max_tokens: maxTokens = null, stop: stops = [], seed = null }) {
     this.#options = JSON.stringify(options);
-    this.#generate = { maxTokens, stops, seed: seed === null ? null : BigInt(seed), tools: false, grammar: null };
+    this.#generate = { maxTokens, stops, seed: seed === null ? null : BigInt(seed), tools: [], grammar: null };
   }
 
   static open(config) {

@@ -56,7 +56,7 @@ def answer(segments: list[Segment]) -> None:
     """Prints the model's answer as it comes."""
     context = contexts.open(None)
     context.prompt(segments)
-    generation = context.generate(GenerateOptions(TOKENS, stops=[], seed=None, tools=False, grammar=None))
+    generation = context.generate(GenerateOptions(TOKENS, stops=[], seed=None, tools=[], grammar=None))
     said = False
     while (event := generation.next()) is not None:
         match event:

@@ -44,7 +44,7 @@ class Conversation(chat.Conversation):
             max_tokens, stops, seed = given.get("max_tokens"), given.get("stop", []), given.get("seed")
         except (ValueError, AttributeError) as error:
             raise Err(Error_InvalidInput(f"the chat's configuration cannot be used: {error}"))
-        return cls(options, GenerateOptions(max_tokens, stops, seed, tools=False, grammar=None))
+        return cls(options, GenerateOptions(max_tokens, stops, seed, tools=[], grammar=None))
 
     def send(self) -> chat.Turn:
         prompt = templates.render(

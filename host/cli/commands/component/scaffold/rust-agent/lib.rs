@@ -53,7 +53,7 @@ fn answer(prompt: &[Segment]) -> Result<(), Error> {
         max_tokens: Some(TOKENS),
         stops: Vec::new(),
         seed: None,
-        tools: false,
+        tools: Vec::new(),
         grammar: None,
     })?;
     let mut said = false;

@@ -27,7 +27,7 @@ impl Config {
         let fields: Fields = serde_json::from_str(json)
             .map_err(|error| Error::InvalidInput(format!("the chat's configuration cannot be used: {error}")))?;
         let Fields { options, max_tokens, stop: stops, seed } = fields;
-        let generate = GenerateOptions { max_tokens, stops, seed, tools: false, grammar: None };
+        let generate = GenerateOptions { max_tokens, stops, seed, tools: Vec::new(), grammar: None };
         Ok(Self { options: Value::Object(options).to_string(), generate })
     }
 }

@@ -44,7 +44,7 @@ impl Answer {
         let is_open = context.prompt_end.trim_end().ends_with(THINK);
         Self {
             state: if is_open { State::Reasoning } else { State::Start },
-            tools: context.tools,
+            tools: !context.tools.is_empty(),
             pending: String::new(),
             space: String::new(),
             after_marker: is_open,
