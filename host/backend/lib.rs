@@ -1,14 +1,17 @@
 //! What an inference backend is: traits over a device, a model, its cache and its lazy logits.
 //!
 //! A backend and everything made by it live on one thread, the device thread, which the engine owns. Caches, logits and
-//! tokens are [`Send`] only so that they can lie within a sandbox's state; they are used on that thread alone. All operations but those that say they *read* are lazy: they add to a graph that the
-//! device computes later, and wait for nothing. [`fake`] is a deterministic backend for tests.
+//! tokens are [`Send`] only so that they can lie within a sandbox's
+//! state; they are used on that thread alone. All operations but those that say they *read* are lazy: they add to a
+//! graph that the device computes later, and wait for nothing. [`fake`] is a deterministic backend for tests, and
+//! [`null`] has scores that cost nothing, to measure others by.
 
 #![warn(missing_docs)]
 
 mod error;
 pub mod fake;
 mod logits;
+pub mod null;
 
 use std::any::Any;
 use std::ops::ControlFlow;

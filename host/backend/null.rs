@@ -1,29 +1,29 @@
-//! A device that computes nothing: what a policy costs on it is the policy's own.
+//! Scores of a device that computes nothing: what a policy costs on them is the policy's own.
 
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use wasmlx_backend::{BackendError, Logits, Penalties, SampleKey, Token};
+use crate::{BackendError, Logits, Penalties, SampleKey, Token};
 
 /// How many scores there are: those of the Qwen3 models.
-pub(super) const SCORES: u32 = 151_936;
+pub const SCORES: u32 = 151_936;
 
 /// The token that is chosen where a policy allows any.
 const USUAL: u32 = 17;
 
 /// Scores that are never computed. They know which token a policy allows, and count the bytes of the lists that cross
 /// the boundary to and from them.
-pub(super) struct NoLogits {
+pub struct NullLogits {
     chosen: u32,
     bytes: Arc<AtomicU64>,
 }
 
 struct Chosen(u32);
 
-impl NoLogits {
+impl NullLogits {
     /// Scores that count into `bytes`.
-    pub(super) fn new(bytes: Arc<AtomicU64>) -> Self {
+    pub fn new(bytes: Arc<AtomicU64>) -> Self {
         Self { chosen: USUAL, bytes }
     }
 
@@ -32,7 +32,7 @@ impl NoLogits {
     }
 }
 
-impl Logits for NoLogits {
+impl Logits for NullLogits {
     fn scale(&mut self, _: f32) -> Result<(), BackendError> {
         Ok(())
     }

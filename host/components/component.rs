@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use wasmtime::component::{Component as Code, Linker};
 
@@ -16,12 +17,21 @@ pub struct Component(Arc<Parts>);
 struct Parts {
     runtime: Runtime,
     name: String,
-    digest: String,
+    loaded: Loaded,
     version: String,
     kind: ComponentKind,
     manifest: Option<Manifest>,
-    size: usize,
     linked: Linked,
+}
+
+/// What its bytes are, and what became of them.
+pub(crate) struct Loaded {
+    /// SHA-256, in hexadecimal.
+    pub(crate) digest: String,
+    /// Bytes.
+    pub(crate) size: usize,
+    /// How long it took to compile, where that was done now and with all processors.
+    pub(crate) compile_time: Option<Duration>,
 }
 
 /// The code with its imports resolved and its exports found, as its world has them.
@@ -40,8 +50,7 @@ impl Component {
         name: &str,
         world: World,
         manifest: Option<Manifest>,
-        digest: String,
-        size: usize,
+        loaded: Loaded,
         code: &Code,
     ) -> Result<Self, ComponentError> {
         let kind = world.kind;
@@ -69,7 +78,7 @@ impl Component {
             ComponentError::new(ComponentErrorKind::MissingExport, name, message)
         })?;
         let World { version, .. } = world;
-        Ok(Self(Arc::new(Parts { runtime, name: name.to_owned(), digest, version, kind, manifest, size, linked })))
+        Ok(Self(Arc::new(Parts { runtime, name: name.to_owned(), loaded, version, kind, manifest, linked })))
     }
 
     /// What it is called: by who loaded it, and in errors.
@@ -79,12 +88,12 @@ impl Component {
 
     /// SHA-256 of its bytes, in hexadecimal.
     pub fn digest(&self) -> &str {
-        &self.0.digest
+        &self.0.loaded.digest
     }
 
     /// The beginning of the digest: enough to tell components apart in a log.
     pub(crate) fn short_digest(&self) -> &str {
-        self.0.digest.get(..12).unwrap_or_default()
+        self.0.loaded.digest.get(..12).unwrap_or_default()
     }
 
     /// Which slot it is for.
@@ -104,7 +113,12 @@ impl Component {
 
     /// Its size in bytes, before compilation.
     pub fn size(&self) -> usize {
-        self.0.size
+        self.0.loaded.size
+    }
+
+    /// How long it took to compile, on all processors; none where it was compiled before, or out of the way.
+    pub fn compile_time(&self) -> Option<Duration> {
+        self.0.loaded.compile_time
     }
 
     /// The runtime it was loaded by.

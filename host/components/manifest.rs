@@ -20,13 +20,14 @@
 //! A request gives nothing by itself: what the user granted besides is what a component gets. `"*"` in a list asks for
 //! whatever the user names.
 
+mod append;
 mod section;
 
 use std::fmt;
 
 use serde::Deserialize;
 
-pub use section::MANIFEST_SECTION;
+pub use append::MANIFEST_SECTION;
 
 use crate::world::{SERVED, is_served};
 use crate::{ComponentError, ComponentErrorKind, ComponentKind, plain};

@@ -5,12 +5,14 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use wasmtime::component::Component as Code;
 use wasmtime::{InstanceAllocationStrategy, PoolingAllocationConfig, Store};
 
 use crate::cache::{self, Cache};
 use crate::compiler::{self, CompilerCommand};
+use crate::component::Loaded;
 use crate::gauge::Gauge;
 use crate::guest_log::{Entry, LogWriter};
 use crate::limits::{
@@ -107,25 +109,27 @@ impl Runtime {
                 ComponentError::new(ComponentErrorKind::CompilerFailed, name, message)
             })?;
             self.keep(digest, &code);
-            Ok(code)
+            Ok((code, None))
         })
     }
 
+    /// `compile` says how long it took, where that tells something of the component.
     fn load_by(
         &self,
         name: &str,
         bytes: &[u8],
-        compile: impl FnOnce(&wasmtime::Engine, &str) -> Result<Code, ComponentError>,
+        compile: impl FnOnce(&wasmtime::Engine, &str) -> Result<(Code, Option<Duration>), ComponentError>,
     ) -> Result<Component, ComponentError> {
         let world = World::read(name, bytes)?;
         let manifest = Manifest::of(name, world.kind, bytes)?;
         let engine = self.engine(world.kind)?;
         let digest = cache::digest(bytes);
-        let code = match self.cached(engine, &digest) {
-            Some(code) => code,
+        let (code, compile_time) = match self.cached(engine, &digest) {
+            Some(code) => (code, None),
             None => compile(engine, &digest)?,
         };
-        Component::new(self.clone(), name, world, manifest, digest, bytes.len(), &code)
+        let loaded = Loaded { digest, size: bytes.len(), compile_time };
+        Component::new(self.clone(), name, world, manifest, loaded, &code)
     }
 
     /// Makes a component of a `.wasm` file, named by the file's stem; see [`Runtime::load`].
@@ -224,13 +228,15 @@ impl Runtime {
         engine: &wasmtime::Engine,
         digest: &str,
         bytes: &[u8],
-    ) -> Result<Code, ComponentError> {
+    ) -> Result<(Code, Option<Duration>), ComponentError> {
+        let began = Instant::now();
         let code = Code::new(engine, bytes).map_err(|error| {
             let message = format!("it is no valid component: {error:#}");
             ComponentError::new(ComponentErrorKind::NotAComponent, name, message)
         })?;
+        let time = began.elapsed();
         self.keep(digest, &code);
-        Ok(code)
+        Ok((code, Some(time)))
     }
 
     /// Keeps what was compiled for the next start.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use tokio::runtime::Handle;
 use wasmlx_components::{ComponentKind, Grant, Grants, Message, MessageLog};
-use wasmlx_text::GrammarSource;
 
+use super::answer_options::AnswerOptions;
 use super::blocking;
 use super::chat::Chat;
 use super::chat_places::{ChatPlaces, Own};
@@ -28,14 +28,11 @@ pub struct ChatBuilder {
     model: Model,
     system: Option<String>,
     template: Option<ComponentRef>,
-    sampler: Sampler,
-    sampler_params: Map<String, Value>,
     chat: Option<ComponentRef>,
     template_options: Map<String, Value>,
     tools: Vec<Tool>,
-    grammar: Option<GrammarSource>,
     grants: Grants,
-    settings: Settings,
+    pub(super) options: AnswerOptions,
 }
 
 impl ChatBuilder {
@@ -44,14 +41,11 @@ impl ChatBuilder {
             model,
             system: None,
             template: None,
-            sampler: Sampler::Default,
-            sampler_params: Map::new(),
             chat: None,
             template_options: Map::new(),
             tools: Vec::new(),
-            grammar: None,
             grants: Grants::none(),
-            settings: Settings::default(),
+            options: AnswerOptions::default(),
         }
     }
 
@@ -71,24 +65,6 @@ impl ChatBuilder {
     /// An option that templates know: `enable_thinking`.
     pub fn template_option(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.template_options.insert(name.into(), value.into());
-        self
-    }
-
-    /// What chooses the tokens.
-    pub fn sampler(mut self, sampler: impl Into<Sampler>) -> Self {
-        self.sampler = sampler.into();
-        self
-    }
-
-    /// A parameter of the sampler: `temperature`, `top_p`.
-    pub fn sampler_param(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.sampler_params.insert(name.into(), value.into());
-        self
-    }
-
-    /// Parameters of the sampler, in place of those before.
-    pub fn sampler_params(mut self, params: Map<String, Value>) -> Self {
-        self.sampler_params = params;
         self
     }
 
@@ -117,59 +93,6 @@ impl ChatBuilder {
         self
     }
 
-    /// The most tokens of one answer; 512 where nothing is said.
-    pub fn max_tokens(mut self, count: usize) -> Self {
-        self.settings.max_tokens = count;
-        self
-    }
-
-    /// Strings at which an answer ends, besides those of the template. They are no part of it.
-    pub fn stops(mut self, stops: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.settings.stops = stops.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// Go on past the tokens that end an answer.
-    pub fn ignore_eos(mut self, ignore: bool) -> Self {
-        self.settings.ignore_eos = ignore;
-        self
-    }
-
-    /// What random draws depend on; a new one each time where nothing is said.
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.settings.seed = Some(seed);
-        self
-    }
-
-    /// Report how likely each token was, and the `top` best in its place. Costs one reading of the device a token.
-    pub fn logprobs(mut self, top: u32) -> Self {
-        self.settings.logprobs = Some(top);
-        self
-    }
-
-    /// Answers are JSON of this schema, each as a whole: `finish_reason` says where one was cut. The model calls no tools
-    /// then. Where its template lets it reason first, it does, and the schema is for what comes after.
-    ///
-    /// This, [`regex`](Self::regex) and [`lark`](Self::lark) take the place of each other.
-    pub fn json_schema(self, schema: impl Into<Value>) -> Self {
-        self.grammar(GrammarSource::JsonSchema(schema.into()))
-    }
-
-    /// Answers match this regular expression as a whole.
-    pub fn regex(self, expression: impl Into<String>) -> Self {
-        self.grammar(GrammarSource::Regex(expression.into()))
-    }
-
-    /// Answers are of this grammar, written in llguidance's form of Lark.
-    pub fn lark(self, grammar: impl Into<String>) -> Self {
-        self.grammar(GrammarSource::Lark(grammar.into()))
-    }
-
-    fn grammar(mut self, source: GrammarSource) -> Self {
-        self.grammar = Some(source);
-        self
-    }
-
     /// The conversation, with its components loaded and checked.
     ///
     /// # Errors
@@ -191,19 +114,8 @@ impl ChatBuilder {
 
     /// What serves a chat or an agent, with what sits in the slots loaded and checked.
     pub(crate) async fn serve(self) -> Result<Arc<ChatServer>> {
-        let Self {
-            model,
-            system: _,
-            template,
-            sampler,
-            sampler_params,
-            chat,
-            template_options: _,
-            tools,
-            grammar,
-            grants,
-            mut settings,
-        } = self;
+        let Self { model, system: _, template, chat, template_options: _, tools, grants, options } = self;
+        let AnswerOptions { sampler, sampler_params, max_tokens, stops, ignore_eos, seed, logprobs, grammar } = options;
         let (has_tools, loading) = (!tools.is_empty(), model.clone());
         let loaded = blocking::spawn("wasmlx-components", move || {
             let components = loading.host().components();
@@ -219,7 +131,8 @@ impl ChatBuilder {
                 chat: load(chat, ComponentKind::Chat)?,
             };
             let template = own.template.clone().unwrap_or(Occupant::Default);
-            settings.grammar = grammar.map(|source| SetGrammar::compile(&loading, source)).transpose()?;
+            let grammar = grammar.map(|source| SetGrammar::compile(&loading, source)).transpose()?;
+            let settings = Settings { max_tokens, stops, ignore_eos, seed, logprobs, grammar };
             Ok((ChatPlaces::new(loading, has_tools, own, &sampler_params)?, template, settings))
         });
         let (places, template, settings) = loaded.await?;

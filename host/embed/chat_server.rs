@@ -60,19 +60,6 @@ fn compiled(model: &engine::Model, source: &GrammarSource) -> std::result::Resul
     Ok(Grammar::compile(tokenizer, source)?)
 }
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            max_tokens: super::DEFAULT_MAX_TOKENS,
-            stops: Vec::new(),
-            ignore_eos: false,
-            seed: None,
-            logprobs: None,
-            grammar: None,
-        }
-    }
-}
-
 /// Serves one conversation: its model, what sits in its slots, its settings, its tools.
 pub(crate) struct ChatServer {
     model: Model,

@@ -1,16 +1,16 @@
 //! Going on with a prompt as it stands.
 
-use serde_json::{Map, Value};
 use wasmlx_engine::{Event as EngineEvent, GenerateRequest, Generation};
-use wasmlx_text::{Grammar, GrammarSource, Segment};
+use wasmlx_text::{Grammar, Segment};
 
+use super::answer_options::AnswerOptions;
 use super::blocking;
 use super::cancel::Canceller;
 use super::error::{Error, Result};
 use super::event::Event;
 use super::model::Model;
 use super::report::{Report, Tally};
-use super::sampler::{Sampler, random_seed, vocabulary};
+use super::sampler::{random_seed, vocabulary};
 
 /// What to go on with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,100 +54,12 @@ impl From<Vec<Segment>> for Prompt {
 pub struct CompletionBuilder {
     model: Model,
     prompt: Prompt,
-    sampler: Sampler,
-    sampler_params: Map<String, Value>,
-    max_tokens: usize,
-    stops: Vec<String>,
-    ignore_eos: bool,
-    seed: Option<u64>,
-    logprobs: Option<u32>,
-    grammar: Option<GrammarSource>,
+    pub(super) options: AnswerOptions,
 }
 
 impl CompletionBuilder {
     pub(crate) fn new(model: Model, prompt: Prompt) -> Self {
-        Self {
-            model,
-            prompt,
-            sampler: Sampler::default(),
-            sampler_params: Map::new(),
-            max_tokens: super::DEFAULT_MAX_TOKENS,
-            stops: Vec::new(),
-            ignore_eos: false,
-            seed: None,
-            logprobs: None,
-            grammar: None,
-        }
-    }
-
-    /// What chooses the tokens.
-    pub fn sampler(mut self, sampler: impl Into<Sampler>) -> Self {
-        self.sampler = sampler.into();
-        self
-    }
-
-    /// A parameter of the sampler: `temperature`, `top_p`.
-    pub fn sampler_param(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.sampler_params.insert(name.into(), value.into());
-        self
-    }
-
-    /// Parameters of the sampler, in place of those before.
-    pub fn sampler_params(mut self, params: Map<String, Value>) -> Self {
-        self.sampler_params = params;
-        self
-    }
-
-    /// The most tokens to generate; 512 where nothing is said.
-    pub fn max_tokens(mut self, count: usize) -> Self {
-        self.max_tokens = count;
-        self
-    }
-
-    /// Strings at which the answer ends. They are no part of it.
-    pub fn stops(mut self, stops: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.stops = stops.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// Go on past the tokens that end an answer.
-    pub fn ignore_eos(mut self, ignore: bool) -> Self {
-        self.ignore_eos = ignore;
-        self
-    }
-
-    /// What random draws depend on; a new one each time where nothing is said.
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = Some(seed);
-        self
-    }
-
-    /// Report how likely each token was, and the `top` best in its place. Costs one reading of the device a token.
-    pub fn logprobs(mut self, top: u32) -> Self {
-        self.logprobs = Some(top);
-        self
-    }
-
-    /// The answer is JSON of this schema, from its first token to its last; `finish_reason` says where it was cut.
-    ///
-    /// This, [`regex`](Self::regex) and [`lark`](Self::lark) take the place of each other.
-    pub fn json_schema(self, schema: impl Into<Value>) -> Self {
-        self.grammar(GrammarSource::JsonSchema(schema.into()))
-    }
-
-    /// The answer matches this regular expression as a whole.
-    pub fn regex(self, expression: impl Into<String>) -> Self {
-        self.grammar(GrammarSource::Regex(expression.into()))
-    }
-
-    /// The answer is of this grammar, written in llguidance's form of Lark.
-    pub fn lark(self, grammar: impl Into<String>) -> Self {
-        self.grammar(GrammarSource::Lark(grammar.into()))
-    }
-
-    fn grammar(mut self, source: GrammarSource) -> Self {
-        self.grammar = Some(source);
-        self
+        Self { model, prompt, options: AnswerOptions::default() }
     }
 
     /// Begins.
@@ -155,33 +67,34 @@ impl CompletionBuilder {
     /// # Errors
     /// `InvalidInput`, `ContextFull`, `Unloaded`; what the sampler fails with.
     pub async fn start(self) -> Result<Completion> {
-        let tally = Tally::start(self.logprobs.is_some());
-        let mut context = self.model.engine_model().new_context();
-        match &self.prompt {
+        let Self { model, prompt, options } = self;
+        let AnswerOptions { sampler, sampler_params, max_tokens, stops, ignore_eos, seed, logprobs, grammar } = options;
+        let tally = Tally::start(logprobs.is_some());
+        let mut context = model.engine_model().new_context();
+        match &prompt {
             Prompt::Tokens(ids) => context.set_tokens(ids)?,
             Prompt::Segments(segments) => {
-                self.model.tokenizer()?;
+                model.tokenizer()?;
                 context.prompt(segments)?
             }
-            Prompt::Text(text) => context.set_tokens(&self.model.tokenizer()?.encode_plain(text, true)?)?,
+            Prompt::Text(text) => context.set_tokens(&model.tokenizer()?.encode_plain(text, true)?)?,
         };
-        let (model, sampler, params) = (self.model.clone(), self.sampler, self.sampler_params);
-        let end_tokens = if self.ignore_eos { Vec::new() } else { self.model.end_tokens() };
-        let (source, ends) = (self.grammar, end_tokens.clone());
+        let end_tokens = if ignore_eos { Vec::new() } else { model.end_tokens() };
+        let ends = end_tokens.clone();
         let sampling = blocking::spawn("wasmlx-sampler", move || {
-            let sampler = sampler.load(model.host().components(), &params, model.generation_config())?;
+            let sampler = sampler.load(model.host().components(), &sampler_params, model.generation_config())?;
             let compile = |source| Ok::<_, Error>(Grammar::compile(model.tokenizer()?, &source)?);
-            Ok((sampler.sampling(&vocabulary(&model, &ends))?, source.map(compile).transpose()?))
+            Ok((sampler.sampling(&vocabulary(&model, &ends))?, grammar.map(compile).transpose()?))
         });
         let (sampling, grammar) = sampling.await?;
         let generation = context.generate(GenerateRequest {
             sampling,
-            max_tokens: self.max_tokens,
-            stops: self.stops,
+            max_tokens,
+            stops,
             end_tokens,
             grammar,
-            seed: self.seed.unwrap_or_else(random_seed),
-            logprobs: self.logprobs,
+            seed: seed.unwrap_or_else(random_seed),
+            logprobs,
             ..GenerateRequest::default()
         })?;
         Ok(Completion { generation, tally: Some(tally) })

@@ -10,7 +10,7 @@ pub use wasmlx_store::is_component_name;
 use super::blocking;
 use super::cases::{self, TestReport};
 use super::components::{ComponentRef, cases_folder};
-use super::cost::CostCard;
+use super::cost::{self, CostCard};
 use super::error::{Error, ErrorKind, Result};
 use super::host::Host;
 use super::swap::passed;
@@ -159,7 +159,7 @@ impl Host {
             (None, None)
         } else {
             let all = folder.map(|folder| cases::all(&folder)).transpose()?.unwrap_or_default();
-            match self.measure(&name, &bytes, None, &all) {
+            match cost::measure(&loaded, &bytes, None, &all) {
                 Ok(card) => (Some(card), None),
                 Err(error) => (None, Some(error)),
             }

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "agents")]
 mod agent;
+mod answer_options;
 mod blocking;
 mod cancel;
 mod cases;

@@ -51,11 +51,12 @@ impl Scheduler {
             Err(error) if error.kind() == EngineErrorKind::OutOfMemory => {
                 // Each time it tries again there is one idle context less, so that comes to an end.
                 let has_room = self.idle.make_room(sequence.cache_bytes());
-                match has_room {
-                    true => sequence.begin_anew(),
-                    false => self.end(0, |sequence| sequence.fail(error)),
-                }
+                sequence.begin_anew();
+                // Before anybody is told that the device is full: who hears it may go on at once.
                 backend.clear_cache();
+                if !has_room {
+                    self.end(0, |sequence| sequence.fail(error));
+                }
             }
             Err(error) => self.end(0, |sequence| sequence.fail(error)),
         }

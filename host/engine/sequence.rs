@@ -374,7 +374,7 @@ impl Sequence {
             // A pass that was queued ahead has read a token that will not be known.
             self.slot.read_again_from(self.slot.tokens.len());
         }
-        // What is not kept is free before anybody is told: who hears that the device is full may go on at once.
+        // What is not kept is free before anybody is told.
         let slot = keep.then_some(self.slot);
         let policy = self.sampler.into_policy();
         let _ = self.updates.send(Update::Failed(error, policy));

@@ -10,6 +10,10 @@ use wit_component::ComponentEncoder;
 use crate::setup::{self, GuestToolchain, WASM_TARGET};
 use crate::workspace::{self, Package, Workspace, say};
 
+#[path = "../components/manifest/append.rs"]
+#[allow(unreachable_pub, reason = "where it belongs it is reachable")]
+mod manifest;
+
 /// Folders whose packages are guests, where they build a module; the others there are libraries that guests share.
 const FOLDERS: [&str; 2] = ["templates", "guest-examples/rust"];
 
@@ -44,7 +48,7 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
         let mut bytes = encode(&module).with_context(|| format!("{} does not fit its world", guest.name))?;
         if manifest.is_file() {
             let text = fs::read(&manifest).with_context(|| format!("cannot read {}", manifest.display()))?;
-            append_manifest(&mut bytes, &text);
+            manifest::append(&mut bytes, &text);
         }
         fs::write(&component, &bytes).with_context(|| format!("cannot write {}", component.display()))?;
         say(format_args!("component {} ({} KB)", component.display(), bytes.len().div_ceil(1000)));
@@ -88,31 +92,6 @@ fn is_newer(component: &Path, module: &Path) -> bool {
 /// A component of a module whose world wit-bindgen wrote into it.
 fn encode(module: &[u8]) -> Result<Vec<u8>> {
     ComponentEncoder::default().validate(true).module(module)?.encode()
-}
-
-/// Adds the custom section that a component's manifest lies in. The host's library does the same, and checks it; building
-/// it for this would take longer than everything else here.
-fn append_manifest(component: &mut Vec<u8>, text: &[u8]) {
-    const NAME: &str = "wasmlx-manifest";
-    let mut section = Vec::new();
-    push_length(&mut section, NAME.len());
-    section.extend_from_slice(NAME.as_bytes());
-    section.extend_from_slice(text);
-    component.push(0);
-    push_length(component, section.len());
-    component.extend_from_slice(&section);
-}
-
-/// An unsigned LEB128 number, as WebAssembly writes lengths.
-fn push_length(bytes: &mut Vec<u8>, mut length: usize) {
-    loop {
-        let low = (length & 0x7f) as u8;
-        length >>= 7;
-        bytes.push(if length == 0 { low } else { low | 0x80 });
-        if length == 0 {
-            return;
-        }
-    }
 }
 
 #[cfg(test)]

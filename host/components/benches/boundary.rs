@@ -9,12 +9,11 @@
 #[allow(dead_code, reason = "the tests use more of it")]
 mod guests;
 
-use std::any::Any;
 use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use wasmlx_backend::{BackendError, Logits, Penalties, SampleKey, Token};
+use wasmlx_backend::null::{NullLogits, SCORES};
 use wasmlx_components::{
     AnswerContext, Conversation, Message, PolicyComponent, Runtime, RuntimeOptions, Seat, Slot, Template,
     TemplateSetup, Vocabulary, builtin,
@@ -23,94 +22,13 @@ use wasmlx_engine::{Policy, StepInfo};
 
 use guests::{GOOD, Guest, runtime};
 
-/// Logits and tokens of a device that does nothing, so that what is left is the boundary.
-struct Nothing;
-
-impl Logits for Nothing {
-    fn scale(&mut self, _: f32) -> Result<(), BackendError> {
-        Ok(())
-    }
-    fn bias(&mut self, _: &[(u32, f32)]) -> Result<(), BackendError> {
-        Ok(())
-    }
-    fn allow(&mut self, _: &[u32]) -> Result<(), BackendError> {
-        Ok(())
-    }
-    fn allow_mask(&mut self, _: &[u32]) -> Result<(), BackendError> {
-        Ok(())
-    }
-    fn forbid(&mut self, _: &[u32]) -> Result<(), BackendError> {
-        Ok(())
-    }
-    fn penalise(&mut self, _: &Penalties<'_>) -> Result<(), BackendError> {
-        Ok(())
-    }
-    fn top_k(&mut self, _: u32) -> Result<(), BackendError> {
-        Ok(())
-    }
-    fn top_p(&mut self, _: f32) -> Result<(), BackendError> {
-        Ok(())
-    }
-    fn min_p(&mut self, _: f32, _: u32) -> Result<(), BackendError> {
-        Ok(())
-    }
-    fn xtc(&mut self, _: f32, _: f32, _: &[u32], _: SampleKey) -> Result<(), BackendError> {
-        Ok(())
-    }
-    fn mix(&mut self, _: &dyn Logits, _: f32) -> Result<(), BackendError> {
-        Ok(())
-    }
-    fn fork(&self) -> Result<Box<dyn Logits>, BackendError> {
-        Ok(Box::new(Nothing))
-    }
-    fn sample(&mut self, _: SampleKey) -> Result<Box<dyn Token>, BackendError> {
-        Ok(Box::new(Nothing))
-    }
-    fn argmax(&mut self) -> Result<Box<dyn Token>, BackendError> {
-        Ok(Box::new(Nothing))
-    }
-    fn start(&self) -> Result<(), BackendError> {
-        Ok(())
-    }
-    fn top(&mut self, k: u32) -> Result<Vec<(u32, f32)>, BackendError> {
-        Ok((0..k).map(|token| (token, -1.0)).collect())
-    }
-    fn entropy(&mut self) -> Result<f32, BackendError> {
-        Ok(1.0)
-    }
-    fn logprobs(&mut self, tokens: &[u32]) -> Result<Vec<f32>, BackendError> {
-        Ok(vec![-1.0; tokens.len()])
-    }
-    fn read(&mut self) -> Result<Vec<f32>, BackendError> {
-        Ok(vec![0.0; 151_936])
-    }
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-}
-
-impl Token for Nothing {
-    fn start(&self) -> Result<(), BackendError> {
-        Ok(())
-    }
-    fn read(&self) -> Result<u32, BackendError> {
-        Ok(0)
-    }
-    fn fork(&self) -> Box<dyn Token> {
-        Box::new(Nothing)
-    }
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-}
-
 fn step(policy: &mut dyn Policy) {
     let info = StepInfo { position: 300, generated: 44, new: &[17], seed: 1 };
-    black_box(policy.step(&info, Box::new(Nothing))).expect("the policy answers");
+    black_box(policy.step(&info, Box::new(NullLogits::new(Arc::default())))).expect("the policy answers");
 }
 
 fn policies(criterion: &mut Criterion) {
-    let vocabulary = Vocabulary { size: 151_936, ..Vocabulary::default() };
+    let vocabulary = Vocabulary { size: SCORES, ..Vocabulary::default() };
     let mut group = criterion.benchmark_group("step");
     for operations in [0, 3, 10] {
         // One of the operations is the choice of a token.

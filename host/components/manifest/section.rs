@@ -2,8 +2,7 @@
 
 use wasmparser::{Chunk, Encoding, Parser, Payload};
 
-/// The name of the custom section.
-pub const MANIFEST_SECTION: &str = "wasmlx-manifest";
+use super::append::{MANIFEST_SECTION, append};
 
 /// What a component has in its manifest's section; none where it has no such section. Sections of the components and
 /// modules inside are theirs, and are not looked at.
@@ -35,21 +34,12 @@ pub(super) fn put(component: &[u8], content: &[u8]) -> Result<Vec<u8>, String> {
         }
         Ok(())
     })?;
-    let mut body = Vec::with_capacity(MANIFEST_SECTION.len() + content.len() + 1);
-    push_length(&mut body, MANIFEST_SECTION.len());
-    body.extend_from_slice(MANIFEST_SECTION.as_bytes());
-    body.extend_from_slice(content);
-    bytes.push(CUSTOM);
-    push_length(&mut bytes, body.len());
-    bytes.extend_from_slice(&body);
+    append(&mut bytes, content);
     Ok(bytes)
 }
 
 /// Bytes before the first section: `\0asm` and the version.
 const HEADER: usize = 8;
-
-/// The number of custom sections.
-const CUSTOM: u8 = 0;
 
 /// An outermost section.
 struct Section<'a> {
@@ -88,19 +78,6 @@ fn walk<'a>(component: &'a [u8], mut visit: impl FnMut(Section<'a>) -> Result<()
                 visit(Section { whole, is_manifest, content: custom.data() })?;
             }
             _ => visit(Section { whole, is_manifest: false, content: &[] })?,
-        }
-    }
-}
-
-/// An unsigned LEB128 number, as lengths are written.
-fn push_length(bytes: &mut Vec<u8>, mut length: usize) {
-    loop {
-        // Seven bits a byte.
-        let low = (length & 0x7f) as u8;
-        length >>= 7;
-        bytes.push(if length == 0 { low } else { low | 0x80 });
-        if length == 0 {
-            return;
         }
     }
 }

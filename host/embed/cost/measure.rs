@@ -24,22 +24,21 @@ const COUNTED: usize = 64;
 /// How long counting may take. What is still slower by then does not mean to end.
 const COUNTING_TIME: Duration = Duration::from_secs(60);
 
-/// Measures a component on a runtime that caches what it compiles. Blocks for seconds, and for as long as it takes to
-/// compile the component twice.
+/// Measures a component, whose bytes these are and whose runtime caches what it compiles. Blocks for seconds, and for
+/// as long as it takes to compile the component, once more where that was not done when it was loaded.
 ///
 /// # Errors
-/// What it cannot be loaded for; [`ErrorKind::InvalidInput`] where it refuses the work that it is measured by.
-pub(super) fn measure(runtime: &Runtime, name: &str, bytes: &[u8], case: Option<Case>) -> Result<CostCard> {
+/// [`ErrorKind::InvalidInput`] where it refuses the work that it is measured by.
+pub(super) fn measure(component: &Component, bytes: &[u8], case: Option<Case>) -> Result<CostCard> {
+    let (name, runtime) = (component.name(), component.runtime());
     let fails = |why: String| {
         Error::new(ErrorKind::InvalidInput, format_args!("{name} cannot be measured: {why}"))
             .with_hint("its first case without an error is what it is measured by, else a standard one")
     };
-    let alone = Runtime::new(RuntimeOptions::default())?;
-    let began = Instant::now();
-    alone.load(name, bytes)?;
-    let compile = began.elapsed();
-
-    let component = runtime.load(name, bytes)?;
+    let compile = match component.compile_time() {
+        Some(time) => time,
+        None => Runtime::new(RuntimeOptions::default())?.load(name, bytes)?.compile_time().unwrap_or_default(),
+    };
     let load = times(MOST_TIMES / 20, || Ok(runtime.load(name, bytes).map(drop)?))?;
 
     let gauge = Arc::new(Gauge::default());
@@ -48,7 +47,7 @@ pub(super) fn measure(runtime: &Runtime, name: &str, bytes: &[u8], case: Option<
 
     let (mut calls, mut memory) = (Vec::new(), None);
     if let Some(case) = &case {
-        let timed = time(&component, case).map_err(fails)?;
+        let timed = time(component, case).map_err(fails)?;
         let counted = count(&counting, &gauge, case).map_err(fails)?;
         memory = Some(counted.memory);
         calls = counted

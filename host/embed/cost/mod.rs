@@ -1,6 +1,5 @@
 //! Cost cards: what a component takes, measured with no model.
 
-mod device;
 mod measure;
 mod recorder;
 mod work;
@@ -10,7 +9,7 @@ use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use wasmlx_components::{Description, WASMTIME_VERSION};
+use wasmlx_components::{Component, WASMTIME_VERSION};
 
 use super::blocking;
 use super::cases;
@@ -236,7 +235,8 @@ impl Host {
             };
             let kept = installed.as_ref().and_then(|entry| entry.cost.as_ref()).and_then(CostCard::read);
             let kept = kept.and_then(|card| card.work).and_then(|work| work.as_object().cloned());
-            let card = this.measure(&name, &bytes, kept, &cases)?;
+            let loaded = this.components().runtime()?.load(&name, &bytes)?;
+            let card = measure(&loaded, &bytes, kept, &cases)?;
             if let Some(entry) = installed {
                 this.components().installed().set_cost(&entry.name, &entry.digest, card.to_value())?;
             }
@@ -244,19 +244,21 @@ impl Host {
         };
         blocking::spawn("wasmlx-cost", measure).await
     }
+}
 
-    /// Measures a component by the work that it was measured by before, else by the first case that fits.
-    pub(crate) fn measure(
-        &self,
-        name: &str,
-        bytes: &[u8],
-        before: Option<cases::Case>,
-        cases: &[cases::Case],
-    ) -> Result<CostCard> {
-        let kind = Description::read(name, bytes)?.kind;
-        let work = before.or_else(|| work::choose(kind, cases));
-        measure::measure(self.components().runtime()?, name, bytes, work)
-    }
+/// Measures a component, whose bytes these are, by the work that it was measured by before, else by the first case that
+/// fits.
+///
+/// # Errors
+/// `InvalidInput` for a component that refuses the work.
+pub(crate) fn measure(
+    component: &Component,
+    bytes: &[u8],
+    before: Option<cases::Case>,
+    cases: &[cases::Case],
+) -> Result<CostCard> {
+    let work = before.or_else(|| work::choose(component.kind(), cases));
+    measure::measure(component, bytes, work)
 }
 
 impl CostCard {

@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Map, Value, json};
 use wasmlx_backend::fake::tokenizer_json;
+use wasmlx_backend::null::{NullLogits, SCORES};
 use wasmlx_components::{
     AnswerContext, Component, ComponentKind, Conversation, Output, Parser, PolicyComponent, Template, Vocabulary,
 };
 use wasmlx_engine::{Choice, Policy, StepInfo};
 use wasmlx_text::{Segment, Tokenizer};
 
-use super::device::{NoLogits, SCORES};
 use crate::embed::cases::{self, Case, CaseOutcome};
 
 /// The most bytes of a case that is kept as the work. A larger one is not measured by.
@@ -198,7 +198,7 @@ impl Work for Stepping {
         self.bytes.store(0, Ordering::Relaxed);
         let Request { policy, new, position, generated } = request;
         let info = StepInfo { position: *position, generated: *generated, new, seed: 7 };
-        let choice = policy.step(&info, Box::new(NoLogits::new(Arc::clone(&self.bytes))));
+        let choice = policy.step(&info, Box::new(NullLogits::new(Arc::clone(&self.bytes))));
         let crossed = self.bytes.load(Ordering::Relaxed) + size_of_val(new.as_slice()) as u64;
         let (dropped, next) = match choice.map_err(|error| error.to_string())? {
             Choice::Token(token) => (0, vec![token.read().map_err(|error| error.to_string())?]),
