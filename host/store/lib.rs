@@ -21,6 +21,7 @@
 #![warn(missing_docs)]
 
 mod blobs;
+mod catalogue;
 mod components;
 #[cfg(feature = "default-model")]
 pub mod default_model;
@@ -40,6 +41,7 @@ mod name;
 mod partial;
 mod progress;
 mod pull;
+mod search;
 mod sweep;
 #[cfg(feature = "tls")]
 pub mod tls;
@@ -50,6 +52,7 @@ use std::path::{Path, PathBuf};
 use lock::FileLock;
 
 pub use blobs::Blobs;
+pub use catalogue::{CatalogueEntry, Checked, catalogue, catalogue_entry, catalogue_table};
 pub use components::{ComponentEntry, InstalledComponents, Listing, is_component_name};
 pub use digest::{Digest, GitHash};
 pub use error::{StoreError, StoreErrorKind};
@@ -63,6 +66,10 @@ pub use name::{HUB, LOCAL, Name};
 pub use partial::{Opened, Partial, PartialKey};
 pub use progress::{Meter, Monitor, Progress, Stage};
 pub use pull::{Pull, WantedFile};
+pub use search::{
+    CachedAnswer, Candidate, Fits, Found, Origin, SearchCache, SearchQuery, Sort, Surroundings, TRUSTED_PUBLISHERS,
+    quality, select,
+};
 pub use sweep::Swept;
 
 /// The environment variable that makes the store read-only: anything but nothing, `0` and `false`.

@@ -96,6 +96,14 @@ impl Quantization {
         }
     }
 
+    /// Whether who asks for this one means the other too. A repository of GGUF files has most of GGUF's types, and says
+    /// of none.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        let is_any = |it: &Self| matches!(it, Self::Gguf(name) if name == "GGUF");
+        let are_both = matches!((self, other), (Self::Gguf(_), Self::Gguf(_)));
+        self == other || (are_both && (is_any(self) || is_any(other)))
+    }
+
     /// Why such weights do not run here; none where they do.
     pub(crate) fn not_runnable(&self) -> Option<String> {
         match self {

@@ -86,6 +86,11 @@ impl HubClient {
         self.offline
     }
 
+    /// Whether somebody asks whom the first hub may know.
+    pub(crate) fn has_token(&self) -> bool {
+        self.authorization.is_some()
+    }
+
     pub(crate) fn patience(&self) -> &Patience {
         &self.patience
     }

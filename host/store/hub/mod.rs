@@ -8,10 +8,12 @@ mod client;
 mod options;
 mod refusal;
 mod retry;
+mod search;
 mod token;
 
 pub use api::{Checksum, ModelInfo, RemoteFile};
 pub use client::HubClient;
 pub use options::{DEFAULT_ENDPOINT, HubOptions};
 pub use retry::Patience;
+pub use search::{AnswerSource, SearchAnswer, SearchOptions};
 pub use token::Token;

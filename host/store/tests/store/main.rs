@@ -7,5 +7,6 @@ mod estimate;
 mod facts;
 mod names;
 mod pulls;
+mod search;
 mod shared;
 mod support;
