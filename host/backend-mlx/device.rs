@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use mlx_rs::{Array, Device, DeviceType, Dtype as MlxDtype, memory};
 use wasmlx_backend::{
     Backend, BackendError, BackendErrorKind, Counters, Dtype, LoadOptions, LoadProgress, Memory, Model, ModelInfo,
+    QuantizeRequest,
 };
 
 use crate::available_memory::available_memory;
@@ -16,6 +17,7 @@ use crate::error::Doing;
 use crate::files::read_small;
 use crate::layers::Decoder;
 use crate::model::MlxModel;
+use crate::quantize::quantize;
 use crate::weights::{Holding, Weights};
 
 /// Which device is wanted.
@@ -229,6 +231,14 @@ impl Backend for MlxBackend {
         wire();
         let id = MODELS.fetch_add(1, Ordering::Relaxed);
         Ok(Box::new(MlxModel { id, info, decoder, tally: Arc::clone(&self.tally) }))
+    }
+
+    fn quantize(
+        &mut self,
+        request: &QuantizeRequest,
+        progress: &mut dyn FnMut(LoadProgress) -> ControlFlow<()>,
+    ) -> Result<(), BackendError> {
+        quantize(request, progress)
     }
 
     fn counters(&self) -> Counters {

@@ -11,6 +11,7 @@
 //! | [`safetensors`] | the header of a weights file, checked before MLX sees the file |
 //! | [`weights`], [`packed`] | tensors by name, quantised matrices |
 //! | [`layers`], [`cache`] | the forward pass, its keys and values |
+//! | [`quantize`] | a folder written again, its matrices quantised |
 //! | [`model`], [`logits`] | the handles that the engine holds |
 
 #![warn(missing_docs)]
@@ -26,6 +27,7 @@ mod logits;
 mod model;
 mod models;
 mod packed;
+mod quantize;
 pub mod safetensors;
 mod weights;
 

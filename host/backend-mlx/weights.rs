@@ -17,7 +17,7 @@ use crate::packed::Packed;
 use crate::safetensors::{Header, PREFIX_BYTES};
 
 /// The file that says which tensor lies in which of several files.
-const INDEX: &str = "model.safetensors.index.json";
+pub(crate) const INDEX: &str = "model.safetensors.index.json";
 
 /// In what form weights are to be held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -258,7 +258,7 @@ fn read_arrays(path: &Path) -> Result<HashMap<String, Array>, BackendError> {
 }
 
 /// The weights files of a folder: those that the index names, else all of `model*.safetensors`.
-fn list(folder: &Path) -> Result<Vec<PathBuf>, BackendError> {
+pub(crate) fn list(folder: &Path) -> Result<Vec<PathBuf>, BackendError> {
     #[derive(Deserialize)]
     struct Index {
         weight_map: BTreeMap<String, String>,
@@ -296,7 +296,7 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, BackendError> {
 }
 
 /// Reads and checks a file's header; also gives the file's size in bytes.
-fn read_header(path: &Path) -> Result<(Header, u64), BackendError> {
+pub(crate) fn read_header(path: &Path) -> Result<(Header, u64), BackendError> {
     let unreadable = |error: std::io::Error| invalid_model(format!("cannot read {}: {error}", path.display()));
     let refused =
         |reason: &dyn std::fmt::Display| invalid_model(format!("{} cannot be used: {reason}", path.display()));

@@ -37,6 +37,24 @@ pub trait Backend {
         progress: &mut dyn FnMut(LoadProgress) -> ControlFlow<()>,
     ) -> Result<Box<dyn Model>, BackendError>;
 
+    /// Writes the weights and the `config.json` of a model's folder again, its matrices quantised.
+    ///
+    /// `progress` is called tensor by tensor with the bytes that were read, and may break it off as a load. What fails
+    /// leaves unfinished files in the destination.
+    ///
+    /// # Errors
+    /// [`BackendErrorKind::InvalidInput`] for a packing that is not known or a model that is quantised already, and as
+    /// [`Backend::load`]; [`BackendErrorKind::Unsupported`] for a backend that does not quantise.
+    fn quantize(
+        &mut self,
+        request: &QuantizeRequest,
+        progress: &mut dyn FnMut(LoadProgress) -> ControlFlow<()>,
+    ) -> Result<(), BackendError> {
+        let _ = (request, progress);
+        let message = format!("the device {} does not quantise models", self.device());
+        Err(BackendError::new(BackendErrorKind::Unsupported, message))
+    }
+
     /// What the device has done since it was started.
     fn counters(&self) -> Counters;
 
@@ -48,6 +66,19 @@ pub trait Backend {
 
     /// Gives freed memory that the backend kept for reuse back to the system.
     fn clear_cache(&mut self);
+}
+
+/// A model's folder that is to be written again with its matrices quantised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuantizeRequest {
+    /// The folder, by Hugging Face's conventions.
+    pub source: PathBuf,
+    /// A folder that is there, for `config.json` and `model*.safetensors`; other files are not copied.
+    pub destination: PathBuf,
+    /// Bits a number.
+    pub bits: u32,
+    /// How many numbers of a row share a scale and a bias.
+    pub group_size: u32,
 }
 
 /// How weights are to be held.

@@ -2,7 +2,6 @@
 
 use std::any::Any;
 use std::fmt;
-use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -13,8 +12,9 @@ use tokio::sync::oneshot;
 use wasmlx_backend::{Backend, BackendError};
 
 use crate::context::ContextId;
-use crate::engine::{EngineStats, LoadRequest};
+use crate::engine::{EngineStats, LoadRequest, QuantizeTask};
 use crate::model::{LoadedModels, ModelId, ModelParts};
+use crate::observer::{Observer, panic_text};
 use crate::scheduler::Scheduler;
 use crate::start::Start;
 use crate::watch::{Patience, Watch};
@@ -25,6 +25,7 @@ pub(crate) enum Command {
     Stats(oneshot::Sender<EngineStats>),
     ResetPeakMemory(oneshot::Sender<()>),
     Load(Box<LoadRequest>, oneshot::Sender<Result<ModelParts, EngineError>>),
+    Quantize(Box<QuantizeTask>, oneshot::Sender<Result<(), EngineError>>),
     /// Whoever asked for a load that was answered went away without taking the model.
     AbandonLoad(ModelId),
     Unload(ModelId, oneshot::Sender<Result<(), EngineError>>),
@@ -147,12 +148,6 @@ fn panicked(panic: &(dyn Any + Send)) -> EngineError {
     EngineError::new(EngineErrorKind::DeviceFailed, message)
 }
 
-/// What a panic said.
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no text was given")
-}
-
 /// What lives on the device thread.
 struct Device {
     // Fields are dropped in this order: arrays before the device.
@@ -192,9 +187,9 @@ impl Device {
                     return Some(reply);
                 }
                 Some(command) => {
-                    // Loading takes as long as it takes; whoever waits for it sees how far it is.
+                    // These take as long as they take; whoever waits for one sees how far it is.
                     match command {
-                        Command::Load(..) => self.watch.rest(),
+                        Command::Load(..) | Command::Quantize(..) => self.watch.rest(),
                         _ => self.watch.begin(),
                     }
                     self.handle(command);
@@ -227,6 +222,11 @@ impl Device {
                     self.abandon_load(parts.id);
                 }
             }
+            Command::Quantize(task, reply) => {
+                let result = self.quantize(*task, &|| reply.is_closed());
+                self.backend.clear_cache();
+                let _ = reply.send(result);
+            }
             Command::AbandonLoad(model) => self.abandon_load(model),
             Command::Unload(model, reply) => {
                 let _ = reply.send(self.unload(model));
@@ -245,37 +245,27 @@ impl Device {
     }
 
     fn load(&mut self, request: LoadRequest, abandoned: &dyn Fn() -> bool) -> Result<ModelParts, EngineError> {
-        let LoadRequest { name, folder, options, tokenizer, mut progress, cancel } = request;
+        let LoadRequest { name, folder, options, tokenizer, progress, cancel } = request;
         if let Some(parts) = self.models.find(&name, &folder, options)? {
             return Ok(parts);
         }
-        let broken_off = || cancel.is_cancelled() || abandoned();
-        let cancelled = || EngineError::new(EngineErrorKind::Cancelled, format!("loading {name} was cancelled"));
-        if broken_off() {
-            return Err(cancelled());
-        }
-        let mut panic = None;
-        let loaded = self.backend.load(&folder, &options, &mut |step| {
-            if let Some(watch) = &mut progress {
-                // The caller's own code is not called again after a panic, so it need not be unwind safe.
-                if let Err(thrown) = catch_unwind(AssertUnwindSafe(|| watch(step))) {
-                    progress = None;
-                    panic = Some(thrown);
-                }
-            }
-            if panic.is_some() || broken_off() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
-        if let Some(panic) = panic {
-            let why = panic_text(&*panic);
-            let message = format!("loading {name} was broken off: the function that watches it panicked: {why}");
-            return Err(EngineError::new(EngineErrorKind::Cancelled, message));
-        }
-        let model = loaded?;
+        let mut observer = Observer::new(format!("loading {name}"), progress, cancel, abandoned);
+        observer.goes_on()?;
+        let loaded = self.backend.load(&folder, &options, &mut |step| observer.step(step));
         // The backend asks now and then; whoever cancelled since then wants no model either.
-        if broken_off() {
-            return Err(cancelled());
-        }
+        observer.goes_on()?;
+        let model = loaded?;
         Ok(self.models.insert(name, folder, options, tokenizer, model))
+    }
+
+    fn quantize(&mut self, request: QuantizeTask, abandoned: &dyn Fn() -> bool) -> Result<(), EngineError> {
+        let QuantizeTask { request, progress, cancel } = request;
+        let doing = format!("quantising {}", request.source.display());
+        let mut observer = Observer::new(doing, progress, cancel, abandoned);
+        observer.goes_on()?;
+        let written = self.backend.quantize(&request, &mut |step| observer.step(step));
+        observer.goes_on()?;
+        Ok(written?)
     }
 
     fn unload(&mut self, model: ModelId) -> Result<(), EngineError> {

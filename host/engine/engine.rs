@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
-use wasmlx_backend::{Backend, BackendError, Counters, LoadOptions, LoadProgress, Memory};
+use wasmlx_backend::{Backend, BackendError, Counters, LoadOptions, Memory, QuantizeRequest};
 use wasmlx_text::Tokenizer;
 
 use crate::EngineError;
 use crate::cancel::CancelToken;
 use crate::device::{Command, DeviceHandle};
 use crate::model::{Model, ModelParts};
+use crate::observer::Progress;
 use crate::watch::Patience;
 
 /// A cheap handle on the device thread, which owns the backend, the models and the caches.
@@ -33,9 +34,8 @@ pub struct LoadRequest {
     pub options: LoadOptions,
     /// Its tokenizer; without one only token ids can be given and got.
     pub tokenizer: Option<Tokenizer>,
-    /// Called on the device thread as files are read and layers made of them; it must not wait. A panic of its own
-    /// breaks the load off.
-    pub progress: Option<Box<dyn FnMut(LoadProgress) + Send>>,
+    /// Called as files are read and layers made of them.
+    pub progress: Option<Progress>,
     /// Breaks the load off, at the next file or layer.
     pub cancel: CancelToken,
 }
@@ -52,6 +52,16 @@ impl LoadRequest {
             cancel: CancelToken::new(),
         }
     }
+}
+
+/// What to quantise.
+pub struct QuantizeTask {
+    /// From where, to where, and how.
+    pub request: QuantizeRequest,
+    /// Called as tensors are read.
+    pub progress: Option<Progress>,
+    /// Breaks it off, at the next tensor.
+    pub cancel: CancelToken,
 }
 
 /// What the device has done and holds.
@@ -118,6 +128,15 @@ impl Engine {
         let mut pending = PendingLoad { device: &self.device, answer };
         let parts = self.device.watch().reply(&mut pending.answer).await??;
         Ok(Model::new(self.device.clone(), parts))
+    }
+
+    /// Writes a model's folder again, its matrices quantised: one piece of work on the device thread, as a load is.
+    /// Dropping the future cancels it.
+    ///
+    /// # Errors
+    /// `Cancelled`; what the backend fails with. Unfinished files are left in the destination.
+    pub async fn quantize(&self, task: QuantizeTask) -> Result<(), EngineError> {
+        self.device.ask(|reply| Command::Quantize(Box::new(task), reply)).await?
     }
 
     /// Ends everything: generations in flight and later calls fail with
