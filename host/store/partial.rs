@@ -406,6 +406,17 @@ pub(crate) fn complete(blobs: &Blobs, key: PartialKey, size: u64) -> Option<Dige
     blobs.contains(&digest, size).then_some(digest)
 }
 
+/// The bytes of a file that are still to come, as far as can be told by who does not hold its lock.
+#[cfg(feature = "hub")]
+pub(crate) fn needed(blobs: &Blobs, key: PartialKey, size: u64) -> u64 {
+    if complete(blobs, key, size).is_some() {
+        return 0;
+    }
+    let journal = read_journal(&journal_path(blobs, key)).filter(|journal| journal.size == size);
+    let ranges = journal.map(|journal| journal.ranges).unwrap_or_default();
+    ranges.iter().fold(size, |needed, (start, end)| needed.saturating_sub(end.saturating_sub(*start)))
+}
+
 /// The digest that a file known by git's hash had when it was whole.
 pub(crate) fn completed(blobs: &Blobs, key: PartialKey) -> Option<Digest> {
     read_journal(&journal_path(blobs, key))?.complete

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::HubClient;
 use super::options::Endpoint;
 use super::refusal::Subject;
-use crate::{StoreError, StoreErrorKind};
+use crate::{Digest, GitHash, PartialKey, StoreError, StoreErrorKind};
 
 /// The most files of a repository.
 const MOST_FILES: usize = 50_000;
@@ -29,16 +29,7 @@ pub struct RemoteFile {
     /// Bytes.
     pub size: u64,
     /// By which hash the hub knows it.
-    pub checksum: Checksum,
-}
-
-/// By which hash a hub knows a file, in lowercase hexadecimal.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Checksum {
-    /// SHA-256: what lies in LFS.
-    Sha256(String),
-    /// Git's hash of a blob, a SHA-1: what lies in git itself.
-    Git(String),
+    pub key: PartialKey,
 }
 
 #[derive(Deserialize)]
@@ -77,7 +68,7 @@ impl HubClient {
         let subject = Subject { repository: Some(repository), revision: Some(revision), file: None };
         let path = ["api", "models", owner, name, "revision", revision];
         let (RawModel { id, sha }, endpoint) = self.json(&path, &[], subject).await?;
-        if !is_hex(&sha, 40) || parts(&id).is_err() {
+        if GitHash::parse(&sha).is_none() || parts(&id).is_err() {
             let message = format!("{} says of {repository} what cannot be", self.hubs()[endpoint].name());
             return Err(StoreError::new(StoreErrorKind::InvalidAnswer, message));
         }
@@ -104,21 +95,15 @@ impl HubClient {
         let path = ["api", "models", owner, name, "tree", commit];
         let entries: Vec<RawEntry> = self.pages(endpoint, &path, &[("recursive", "true")], subject, MOST_FILES).await?;
         let files = entries.into_iter().filter(|entry| entry.kind == "file").map(|entry| {
-            let (size, checksum) = match entry.lfs {
-                Some(lfs) => (lfs.size, Checksum::Sha256(lfs.oid)),
-                None => (entry.size, Checksum::Git(entry.oid)),
+            let (size, key) = match entry.lfs {
+                Some(lfs) => (lfs.size, Digest::parse(&lfs.oid).map(PartialKey::Sha256)),
+                None => (entry.size, GitHash::parse(&entry.oid).map(PartialKey::Git)),
             };
-            let is_known = match &checksum {
-                Checksum::Sha256(digits) => is_hex(digits, 64),
-                Checksum::Git(digits) => is_hex(digits, 40),
-            };
-            match is_known {
-                true => Ok(RemoteFile { path: entry.path, size, checksum }),
-                false => Err(StoreError::new(
-                    StoreErrorKind::InvalidAnswer,
-                    format!("{} gives no hash of {:?}, so it could not be checked", endpoint.name(), entry.path),
-                )),
-            }
+            key.map(|key| RemoteFile { path: entry.path.clone(), size, key }).ok_or_else(|| {
+                let message =
+                    format!("{} gives no hash of {:?}, so it could not be checked", endpoint.name(), entry.path);
+                StoreError::new(StoreErrorKind::InvalidAnswer, message)
+            })
         });
         files.collect()
     }
@@ -135,8 +120,4 @@ pub(crate) fn parts(repository: &str) -> Result<(&str, &str), StoreError> {
         let message = format!("{repository:?} is no model of a hub: write OWNER/NAME, such as Qwen/Qwen3-0.6B");
         StoreError::new(StoreErrorKind::InvalidName, message)
     })
-}
-
-fn is_hex(text: &str, digits: usize) -> bool {
-    text.len() == digits && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }

@@ -1,19 +1,24 @@
 //! The hub: what is to be had elsewhere, and how it comes here. Hubs speak the protocol of huggingface.co.
 //!
-//! [`HubClient`] asks; [`HubOptions`] say whom, and as whom. Nothing that a hub says is believed: what it answers is
+//! [`HubClient`] asks; [`HubOptions`] say whom, and as whom. [`HubClient::pull`] brings a model into the store. Nothing that a hub says is believed: what it answers is
 //! bounded, what it names is checked, and the bytes that it sends have the hashes that it published.
 
 mod api;
 mod client;
 mod options;
+mod pull;
 mod refusal;
 mod retry;
 mod search;
+mod select;
 mod token;
+mod transfer;
 
-pub use api::{Checksum, ModelInfo, RemoteFile};
+pub use api::{ModelInfo, RemoteFile};
 pub use client::HubClient;
 pub use options::{DEFAULT_ENDPOINT, HubOptions};
+pub use pull::{DEFAULT_CONNECTIONS, PullOptions, Pulled};
 pub use retry::Patience;
 pub use search::{AnswerSource, SearchAnswer, SearchOptions};
+pub use select::Selection;
 pub use token::Token;

@@ -50,12 +50,6 @@ impl Failure {
     pub(crate) fn passing(message: impl std::fmt::Display) -> Self {
         Self::Passing(StoreError::new(StoreErrorKind::Unreachable, message), None)
     }
-
-    pub(crate) fn into_error(self) -> StoreError {
-        match self {
-            Self::Final(error) | Self::Passing(error, _) => error,
-        }
-    }
 }
 
 impl From<StoreError> for Failure {

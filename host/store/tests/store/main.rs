@@ -5,6 +5,8 @@
 
 mod estimate;
 mod facts;
+#[cfg(feature = "hub")]
+mod hub;
 mod names;
 mod pulls;
 mod search;
