@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::blobs::Blobs;
 use crate::files::{io_error, make_folder, read_if_there, remove_empty, remove_file, sync_folder, unfinished_in};
 use crate::lock::FileLock;
 use crate::manifest::{MANIFEST_BYTES, check_paths, parse_versioned, to_versioned_json};
@@ -182,11 +181,6 @@ impl Pull {
             Some(digest) => Ok(Opened::Complete(digest)),
             None => Partial::open(&self.store.blobs(), file.key, file.size, waiting, monitor),
         }
-    }
-
-    /// The blobs, where what was fetched otherwise may be put.
-    pub(crate) fn blobs(&self) -> Blobs {
-        self.store.blobs()
     }
 
     /// Writes the manifest: from now on the model is there, in place of what its name stood for before, whose bindings

@@ -131,7 +131,7 @@ impl HubClient {
         let others = rest.filter(|(number, _)| *number != model.endpoint).map(|(_, endpoint)| endpoint);
         let endpoints: Vec<Endpoint> = [chosen].into_iter().chain(others).cloned().collect();
         let work = Arc::new(Work { traffic, pull, endpoints, signals });
-        let digests = work.fetch_all(monitor).await?;
+        let digests = work.fetch_all(store, monitor).await?;
 
         let source = Source::Hub {
             endpoint: chosen.name().to_owned(),
@@ -148,12 +148,16 @@ impl HubClient {
                 PartialKey::Sha256(_) => None,
             },
         });
+        let files: Vec<ManifestFile> = files.collect();
+        let blobs = store.blobs();
+        let paths: Vec<_> = files.iter().map(|file| (file.path.as_str(), blobs.path(&file.sha256))).collect();
+        let facts = ModelFacts::of_files(paths.iter().map(|(name, path)| (*name, path.as_path())));
         let manifest = Manifest {
             name: name.clone(),
             source,
             created: SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs()),
-            files: files.collect(),
-            facts: ModelFacts::default(),
+            facts,
+            files,
             bindings: Bindings::default(),
         };
         let fetched = work.traffic.fetched.load(Ordering::Relaxed);
@@ -175,10 +179,10 @@ struct Work {
 
 impl Work {
     /// Fetches what is not there, and gives the digests of all files in their order.
-    async fn fetch_all(self: &Arc<Self>, monitor: &Monitor<'_>) -> Result<Vec<Digest>, StoreError> {
+    async fn fetch_all(self: &Arc<Self>, store: &Store, monitor: &Monitor<'_>) -> Result<Vec<Digest>, StoreError> {
         let files = self.pull.files();
         let total = files.iter().map(|file| file.size).sum();
-        let blobs = self.pull.blobs();
+        let blobs = store.blobs();
         let needed = files.iter().map(|file| partial::needed(&blobs, file.key, file.size)).sum();
         check_space(blobs.folder(), needed)?;
 
