@@ -8,6 +8,7 @@ mod guest;
 mod interrupt;
 mod options;
 mod output;
+mod progress;
 mod project;
 mod slots;
 mod statistics;
@@ -98,7 +99,7 @@ fn start(arguments: Arguments) -> failure::Result {
 }
 
 /// Whether the terminal says that it knows no escape codes, and nobody insists on them.
-fn is_dumb_terminal() -> bool {
+pub(crate) fn is_dumb_terminal() -> bool {
     std::env::var_os("TERM").is_some_and(|name| name == "dumb") && std::env::var_os("CLICOLOR_FORCE").is_none()
 }
 

@@ -120,6 +120,17 @@ pub(crate) fn files_with(folder: &Path, extension: &str) -> io::Result<Vec<PathB
     Ok(files)
 }
 
+/// Bytes of the files in a folder, those in folders of it too, hidden ones left out.
+pub(crate) fn folder_size(folder: &Path) -> u64 {
+    let size = |path: PathBuf| match fs::metadata(&path) {
+        Ok(file) if file.is_file() => file.len(),
+        // A symbolic link to a folder may lead round in a circle.
+        Ok(_) if fs::symlink_metadata(&path).is_ok_and(|entry| entry.is_dir()) => folder_size(&path),
+        _ => 0,
+    };
+    entries(folder).unwrap_or_default().into_iter().map(size).fold(0, u64::saturating_add)
+}
+
 /// Whether two files are one.
 #[cfg(unix)]
 pub(crate) fn is_same_file(one: &fs::Metadata, other: &fs::Metadata) -> bool {

@@ -30,21 +30,28 @@ mod error;
 mod estimate;
 mod facts;
 mod files;
+mod hashing;
 mod home;
 #[cfg(feature = "hub")]
 pub mod hub;
+mod import;
 mod lock;
 mod manifest;
 mod manifests;
+mod mapping;
 mod model;
+mod models;
 mod name;
 mod partial;
 mod progress;
 mod pull;
+mod remove;
 mod search;
 mod sweep;
 #[cfg(feature = "tls")]
 pub mod tls;
+mod usage;
+mod verify;
 mod views;
 
 use std::path::{Path, PathBuf};
@@ -60,17 +67,23 @@ pub use estimate::{Basis, Holding, MemoryEstimate};
 pub use facts::{CacheShape, LayerCounts, ModelFacts, Quantization, Runnable, SizeClass, Task};
 pub use files::free_space;
 pub use home::{HOME_VARIABLE, home};
+pub use import::Imported;
 pub use manifest::{Bindings, Manifest, ManifestFile, Source, check_paths};
+pub use mapping::MAPPING;
 pub use model::ModelFolder;
+pub use models::{BrokenModel, Content, ModelList, StoredModel, UnfinishedModel};
 pub use name::{HUB, LOCAL, Name};
 pub use partial::{Opened, Partial, PartialKey};
 pub use progress::{Meter, Monitor, Progress, Stage};
 pub use pull::{Pull, WantedFile};
+pub use remove::Removed;
 pub use search::{
     CachedAnswer, Candidate, Fits, Found, Origin, SearchCache, SearchQuery, Sort, Surroundings, TRUSTED_PUBLISHERS,
     quality, select,
 };
 pub use sweep::Swept;
+pub use usage::Usage;
+pub use verify::{Fault, Verified};
 
 /// The environment variable that makes the store read-only: anything but nothing, `0` and `false`.
 pub const READ_ONLY_VARIABLE: &str = "WASMLX_STORE_READ_ONLY";
@@ -114,7 +127,7 @@ impl Store {
         Blobs::new(&self.home)
     }
 
-    /// Where models lie: `models/NAME` or `models/OWNER/NAME`.
+    /// Where views of models lie: folders with their files.
     pub fn models(&self) -> PathBuf {
         self.home.join("models")
     }
@@ -129,45 +142,6 @@ impl Store {
         self.home.join("cache").join("components")
     }
 
-    /// The folder of a model.
-    ///
-    /// `name` is `builtin` or nothing (the model that ships with the program), a name in the store (`NAME` or, as on
-    /// Hugging Face, `OWNER/NAME`), or a folder that holds a `config.json`. A model of the store wins over a folder of
-    /// the same name here, which is meant by `./NAME`.
-    ///
-    /// # Errors
-    /// [`StoreErrorKind::NotFound`] says what there is instead; [`StoreErrorKind::InvalidModel`] where the folder has
-    /// no `config.json`, [`StoreErrorKind::Io`] where that cannot be told.
-    pub fn resolve(&self, name: Option<&str>) -> Result<ModelFolder, StoreError> {
-        match name {
-            None | Some(DEFAULT_MODEL) => self.default_model(),
-            Some(name) => {
-                let stored = self.stored_folder(name).filter(|folder| folder.is_dir());
-                match stored.map(|folder| ModelFolder::open_named(name, folder)) {
-                    Some(Ok(model)) => Ok(model),
-                    _ if Path::new(name).is_dir() => ModelFolder::open(name.into()),
-                    Some(Err(error)) => Err(error),
-                    None => Err(self.not_found(name)),
-                }
-            }
-        }
-    }
-
-    /// The names of the models in the store, sorted; the one that ships with the program is not among them.
-    pub fn names(&self) -> Vec<String> {
-        let mut names = Vec::new();
-        for (name, folder) in subfolders(&self.models()) {
-            if folder.join("config.json").is_file() {
-                names.push(name);
-            } else {
-                let owned = subfolders(&folder).into_iter().filter(|(_, inner)| inner.join("config.json").is_file());
-                names.extend(owned.map(|(inner, _)| format!("{name}/{inner}")));
-            }
-        }
-        names.sort();
-        names
-    }
-
     /// Lets nobody else change the store, nor look at it, for the moment of a change.
     fn lock_to_write(&self) -> Result<FileLock, StoreError> {
         let path = self.home.join("store.lock");
@@ -175,6 +149,11 @@ impl Store {
             true => Err(lock::read_only(&path, "it was opened so")),
             false => FileLock::exclusive(&path),
         }
+    }
+
+    /// Lets nobody change the store for the moment of a look. None where there is nothing to look at.
+    fn lock_to_read(&self) -> Result<Option<FileLock>, StoreError> {
+        FileLock::shared(&self.home.join("store.lock"))
     }
 
     #[cfg(feature = "default-model")]
@@ -189,120 +168,18 @@ impl Store {
             "this build carries no model of its own; name one with -m, a folder or a name in the store",
         ))
     }
-
-    /// Where a name would lie. None for names that could lead out of the store.
-    fn stored_folder(&self, name: &str) -> Option<PathBuf> {
-        let mut folder = self.models();
-        let mut parts = 0;
-        for part in name.split('/') {
-            let plain = !part.is_empty() && !part.starts_with('.') && !part.contains(['\\', ':', '\0']);
-            parts += 1;
-            if !plain || parts > 2 {
-                return None;
-            }
-            folder.push(part);
-        }
-        Some(folder)
-    }
-
-    fn not_found(&self, name: &str) -> StoreError {
-        let mut names = self.names();
-        names.insert(0, DEFAULT_MODEL.to_owned());
-        StoreError::new(
-            StoreErrorKind::NotFound,
-            format!(
-                "no model '{name}': there is no such folder here, and the store in {} has: {}",
-                self.models().display(),
-                names.join(", ")
-            ),
-        )
-    }
 }
 
-/// The folders in a folder, hidden ones left out; none where it cannot be read.
-fn subfolders(folder: &Path) -> Vec<(String, PathBuf)> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    entries
-        .filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())))
-        .filter(|(name, path)| !name.starts_with('.') && path.is_dir())
-        .collect()
-}
-
-#[cfg(test)]
+#[cfg(all(test, feature = "default-model"))]
 mod tests {
     use std::fs;
 
     use super::*;
 
-    fn store_with(models: &[&str]) -> (tempfile::TempDir, Store) {
-        let home = tempfile::tempdir().unwrap();
-        for model in models {
-            let folder = home.path().join("models").join(model);
-            fs::create_dir_all(&folder).unwrap();
-            fs::write(folder.join("config.json"), "{}").unwrap();
-        }
-        let store = Store::open(home.path());
-        (home, store)
-    }
-
-    #[test]
-    fn a_name_is_a_folder_of_the_store() {
-        let (home, store) = store_with(&["tiny", "mlx-community/Qwen3-0.6B-4bit"]);
-        let model = store.resolve(Some("mlx-community/Qwen3-0.6B-4bit")).unwrap();
-        assert_eq!(model.name(), "mlx-community/Qwen3-0.6B-4bit");
-        assert_eq!(model.path(), home.path().join("models/mlx-community/Qwen3-0.6B-4bit"));
-        assert_eq!(store.names(), ["mlx-community/Qwen3-0.6B-4bit", "tiny"]);
-    }
-
-    #[test]
-    fn a_folder_anywhere_serves_and_is_named_by_its_last_part() {
-        let (home, store) = store_with(&["tiny"]);
-        let folder = home.path().join("models/tiny");
-        let model = store.resolve(folder.to_str()).unwrap();
-        assert_eq!(model.name(), "tiny");
-        let roundabout = folder.join("../tiny/.");
-        assert_eq!(store.resolve(roundabout.to_str()).unwrap(), model);
-    }
-
-    #[test]
-    fn a_missing_model_names_what_there_is() {
-        let (_home, store) = store_with(&["tiny"]);
-        let error = store.resolve(Some("huge")).unwrap_err();
-        assert_eq!(error.kind(), StoreErrorKind::NotFound);
-        assert!(error.to_string().contains("builtin, tiny"), "{error}");
-    }
-
-    #[test]
-    fn a_folder_that_is_no_model_says_what_it_lacks() {
-        let (home, store) = store_with(&[]);
-        let error = store.resolve(home.path().to_str()).unwrap_err();
-        assert_eq!(error.kind(), StoreErrorKind::InvalidModel);
-        assert!(error.to_string().contains("config.json"), "{error}");
-    }
-
-    /// A file that is there and cannot be read is not the same as none.
-    #[cfg(unix)]
-    #[test]
-    fn a_config_that_cannot_be_read_is_told() {
-        let (home, store) = store_with(&[]);
-        std::os::unix::fs::symlink("config.json", home.path().join("config.json")).unwrap();
-        let error = store.resolve(home.path().to_str()).unwrap_err();
-        assert_eq!(error.kind(), StoreErrorKind::Io, "{error}");
-        assert!(error.to_string().contains("config.json"), "{error}");
-    }
-
-    #[test]
-    fn no_name_leads_out_of_the_store() {
-        let (_home, store) = store_with(&["tiny"]);
-        for name in ["../tiny", "a/../../b", "..", "", "a/b/c", ".hidden", "C:tiny"] {
-            assert!(store.stored_folder(name).is_none(), "{name}");
-        }
-    }
-
-    #[cfg(feature = "default-model")]
     #[test]
     fn the_default_model_is_unpacked_once_and_mended_when_damaged() {
-        let (home, store) = store_with(&[]);
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::open(home.path());
         let model = store.resolve(None).unwrap();
         let weights = model.path().join("model.safetensors");
         let size = fs::metadata(&weights).unwrap().len();

@@ -62,12 +62,14 @@ impl FileLock {
         }
     }
 
-    /// The same without making the file: the second is whether there is one.
-    pub(crate) fn try_existing(path: &Path) -> Result<(Option<Self>, bool), StoreError> {
-        if !path.exists() {
-            return Ok((None, false));
-        }
-        Ok((Self::try_named(path)?, true))
+    /// The same without making the file; none where there is none.
+    pub(crate) fn try_existing(path: &Path) -> Result<Option<Self>, StoreError> {
+        if path.exists() { Self::try_named(path) } else { Ok(None) }
+    }
+
+    /// Whether somebody has the lock of a file at this moment.
+    pub(crate) fn is_held(path: &Path) -> bool {
+        File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 
     /// Takes the lock of a file that is made for it, waiting where somebody has it: `waiting` is called once then.

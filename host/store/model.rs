@@ -3,13 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use crate::{StoreError, StoreErrorKind};
+use crate::{Bindings, StoreError, StoreErrorKind};
 
 /// A folder by Hugging Face's conventions: `config.json`, `*.safetensors`, a tokenizer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ModelFolder {
     name: String,
     path: PathBuf,
+    is_stored: bool,
+    bindings: Bindings,
 }
 
 impl ModelFolder {
@@ -24,7 +26,7 @@ impl ModelFolder {
     pub(crate) fn open_named(name: &str, path: PathBuf) -> Result<Self, StoreError> {
         let config = path.join("config.json");
         let (kind, message) = match fs::metadata(&config) {
-            Ok(file) if file.is_file() => return Ok(Self { name: name.to_owned(), path }),
+            Ok(file) if file.is_file() => return Ok(Self::of(name, path)),
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 (StoreErrorKind::Io, format!("cannot read {}: {error}", config.display()))
             }
@@ -40,6 +42,22 @@ impl ModelFolder {
         Err(StoreError::new(kind, message))
     }
 
+    /// The same model as one that the store has by this name, bound to what its user said.
+    #[must_use]
+    pub(crate) fn stored(mut self, bindings: Bindings) -> Self {
+        (self.is_stored, self.bindings) = (true, bindings);
+        self
+    }
+
+    fn of(name: &str, path: PathBuf) -> Self {
+        Self { name: name.to_owned(), path, is_stored: false, bindings: Bindings::default() }
+    }
+
+    /// Whether the store has it by its name; else it is a folder, or ships with the program.
+    pub fn is_stored(&self) -> bool {
+        self.is_stored
+    }
+
     /// What to call it: its name in the store, or the folder's.
     pub fn name(&self) -> &str {
         &self.name
@@ -48,5 +66,10 @@ impl ModelFolder {
     /// Where its files lie.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What its user bound it to.
+    pub fn bindings(&self) -> &Bindings {
+        &self.bindings
     }
 }

@@ -101,13 +101,10 @@ impl Name {
         format!("{}/{}", self.namespace, self.name)
     }
 
-    /// Whether a text means the same name where case does not count.
-    pub(crate) fn is_like(&self, other: &Self) -> bool {
-        let same = |one: &str, other: &str| one.eq_ignore_ascii_case(other);
-        same(&self.host, &other.host)
-            && same(&self.namespace, &other.namespace)
-            && same(&self.name, &other.name)
-            && self.tag == other.tag
+    /// Whether two names are the same where case does not count, and where `tagged` is false the tag neither.
+    pub(crate) fn is_like(&self, other: &Self, tagged: bool) -> bool {
+        let parts = [(&self.host, &other.host), (&self.namespace, &other.namespace), (&self.name, &other.name)];
+        parts.into_iter().all(|(one, other)| one.eq_ignore_ascii_case(other)) && (!tagged || self.tag == other.tag)
     }
 
     /// `HOST/NAMESPACE/NAME/TAG`: where its manifest and its view lie, each under its own folder.

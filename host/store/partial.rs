@@ -23,15 +23,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::blobs::{Blobs, Kept};
 use crate::digest::Hasher;
 use crate::files::{UNFINISHED, io_error, read_bounded, remove_file};
+use crate::hashing::HASH_BUFFER;
 use crate::lock::FileLock;
 use crate::manifest::{MANIFEST_BYTES, parse_versioned, to_versioned_json};
 use crate::{Digest, GitHash, Monitor, StoreError, StoreErrorKind};
 
 /// The journal is written whenever so many bytes were recorded since.
 const JOURNAL_EVERY: u64 = 1 << 20;
-
-/// Bytes that are read at once to be hashed.
-pub(crate) const HASH_BUFFER: usize = 256 << 10;
 
 /// What a file is known by before it is there, and checked by when it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -407,7 +405,6 @@ pub(crate) fn complete(blobs: &Blobs, key: PartialKey, size: u64) -> Option<Dige
 }
 
 /// The bytes of a file that are still to come, as far as can be told by who does not hold its lock.
-#[cfg(feature = "hub")]
 pub(crate) fn needed(blobs: &Blobs, key: PartialKey, size: u64) -> u64 {
     if complete(blobs, key, size).is_some() {
         return 0;

@@ -83,9 +83,8 @@ impl Store {
         let mut told = false;
         loop {
             let store_lock = self.lock_to_write()?;
-            if let (free, is_there) = FileLock::try_existing(&path)?
-                && (free.is_some() || !is_there)
-            {
+            let before = FileLock::try_existing(&path)?;
+            if before.is_some() || !path.exists() {
                 let lock = Some(write(&path, &intent)?);
                 let known = self.known_git_hashes()?;
                 return Ok(Pull { store: self.clone(), intent, known, lock });

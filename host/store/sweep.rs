@@ -20,7 +20,7 @@ pub struct Swept {
     /// Bytes that are free now. What has another name elsewhere, since it was imported by a hard link, is not.
     pub bytes: u64,
     /// Why nothing could be removed: manifests that cannot be read, which may refer to anything.
-    pub hindered: Vec<StoreError>,
+    pub hindered: Vec<String>,
 }
 
 /// What is referred to.
@@ -29,7 +29,7 @@ struct References {
     blobs: HashSet<Digest>,
     /// Of files that are not finished.
     keys: HashSet<String>,
-    unreadable: Vec<StoreError>,
+    unreadable: Vec<String>,
 }
 
 impl Store {
@@ -64,14 +64,14 @@ impl Store {
         for (_, manifest) in self.manifests()? {
             match manifest {
                 Ok(manifest) => references.blobs.extend(manifest.files.iter().map(|file| file.sha256)),
-                Err(error) => references.unreadable.push(error),
+                Err(error) => references.unreadable.push(error.to_string()),
             }
         }
         for name in self.intent_names()? {
             let intent = match self.intent(&name) {
                 Ok(intent) => intent,
                 Err(error) => {
-                    references.unreadable.push(error);
+                    references.unreadable.push(error.to_string());
                     continue;
                 }
             };

@@ -27,9 +27,8 @@ impl Store {
     /// [`StoreErrorKind::Corrupt`] where the store lacks a file of it or has one of another size;
     /// [`StoreErrorKind::ReadOnly`] where the view would have to be made and nothing may be written.
     pub(crate) fn view(&self, manifest: &Manifest) -> Result<PathBuf, StoreError> {
-        let blobs = self.blobs();
-        if let Some(file) = manifest.files.iter().find(|file| !blobs.contains(&file.sha256, file.size)) {
-            return Err(damaged(manifest, &file.path));
+        if let Some(path) = self.missing_file(manifest) {
+            return Err(damaged(manifest, path));
         }
         let path = self.view_path(&manifest.name);
         if self.is_right(manifest, &path) {
