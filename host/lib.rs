@@ -72,9 +72,9 @@ pub use wasmlx_components::{Authority, Grant, GrantedFolder, Grants, InvalidGran
 pub use wasmlx_components::{ComponentKind, ComputeLimit, KindLimits, MANIFEST_SECTION, Manifest, Requests};
 pub use wasmlx_engine::{CancelToken, Chain, ChainPenalties, TokenLogprobs, Usage};
 pub use wasmlx_store::{
-    Bindings, BrokenModel, Content, Digest, Fault, GitHash, Imported, Manifest as ModelManifest, ManifestFile, ModelFacts,
-    ModelList, Name as ModelName, Progress, Removed, Source, Stage, StoredModel, Swept, UnfinishedModel, Usage as ModelUsage,
-    Verified,
+    Bindings, BrokenModel, Content, Digest, Fault, GitHash, Imported, Manifest as ModelManifest, ManifestFile,
+    ModelFacts, ModelList, Name as ModelName, Progress, Removed, Source, Stage, StoredModel, Swept, UnfinishedModel,
+    Usage as ModelUsage, Verified,
 };
 pub use wasmlx_text::Segment;
 

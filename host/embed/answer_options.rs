@@ -1,6 +1,7 @@
 //! What an answer is to be like, as those who ask for one say it: in a chat, and without.
 
 use serde_json::{Map, Value};
+use wasmlx_store::Bindings;
 use wasmlx_text::GrammarSource;
 
 use super::DEFAULT_MAX_TOKENS;
@@ -32,6 +33,21 @@ impl Default for AnswerOptions {
             logprobs: None,
             grammar: None,
         }
+    }
+}
+
+impl AnswerOptions {
+    /// Where nobody named a sampler, it is the one that the user bound the model to, with its parameters under those
+    /// that are given.
+    pub(crate) fn bind(&mut self, bound: &Bindings) {
+        if self.sampler != Sampler::Default {
+            return;
+        }
+        if let Some(name) = &bound.sampler {
+            self.sampler = name.as_str().into();
+        }
+        let given = std::mem::replace(&mut self.sampler_params, bound.parameters.clone());
+        self.sampler_params.extend(given);
     }
 }
 

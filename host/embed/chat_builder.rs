@@ -102,7 +102,9 @@ impl ChatBuilder {
     /// # Panics
     /// Outside of a tokio runtime: the conversation runs as a task on it.
     pub async fn build(mut self) -> Result<Chat> {
-        let (system, template_options) = (self.system.take(), std::mem::take(&mut self.template_options));
+        let bound = || self.model.bindings().system.clone();
+        let system = self.system.take().or_else(bound);
+        let template_options = std::mem::take(&mut self.template_options);
         let runtime = Handle::current();
         let server = self.serve().await?;
         let component = server.places().chat();
@@ -113,7 +115,8 @@ impl ChatBuilder {
     }
 
     /// What serves a chat or an agent, with what sits in the slots loaded and checked.
-    pub(crate) async fn serve(self) -> Result<Arc<ChatServer>> {
+    pub(crate) async fn serve(mut self) -> Result<Arc<ChatServer>> {
+        self.bind();
         let Self { model, system: _, template, chat, template_options: _, tools, grants, options } = self;
         let AnswerOptions { sampler, sampler_params, max_tokens, stops, ignore_eos, seed, logprobs, grammar } = options;
         let (has_tools, loading) = (!tools.is_empty(), model.clone());
@@ -138,6 +141,15 @@ impl ChatBuilder {
         let (places, template, settings) = loaded.await?;
         let granted = Granted::new(grants, template, has_tools);
         Ok(Arc::new(ChatServer::new(model, places, tools, granted, settings)))
+    }
+
+    /// What the user bound the model to takes the place of what was not said.
+    fn bind(&mut self) {
+        let bound = self.model.bindings();
+        let component = |name: &Option<String>| name.as_deref().map(ComponentRef::from);
+        self.template = self.template.take().or_else(|| component(&bound.template));
+        self.chat = self.chat.take().or_else(|| component(&bound.chat));
+        self.options.bind(bound);
     }
 
     pub(crate) fn model(&self) -> &Model {

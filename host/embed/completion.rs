@@ -67,7 +67,8 @@ impl CompletionBuilder {
     /// # Errors
     /// `InvalidInput`, `ContextFull`, `Unloaded`; what the sampler fails with.
     pub async fn start(self) -> Result<Completion> {
-        let Self { model, prompt, options } = self;
+        let Self { model, prompt, mut options } = self;
+        options.bind(model.bindings());
         let AnswerOptions { sampler, sampler_params, max_tokens, stops, ignore_eos, seed, logprobs, grammar } = options;
         let tally = Tally::start(logprobs.is_some());
         let mut context = model.engine_model().new_context();

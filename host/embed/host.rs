@@ -259,7 +259,11 @@ impl Host {
         request.progress = options.progress;
         request.cancel = options.cancel;
         let model = engine.load(request).await?;
-        Ok(Model::new(self.clone(), engine, model, generation, tokenizer_error))
+        if folder.is_stored() {
+            self.note_use(folder.name()).await;
+        }
+        let bindings = folder.bindings().clone();
+        Ok(Model::new(self.clone(), engine, model, generation, tokenizer_error, bindings))
     }
 
     /// The device, in words: `cpu`, `gpu (Apple M4 Max)`. Brings it up.
@@ -382,6 +386,19 @@ impl Host {
     /// What happens to slots from now on.
     pub fn slot_events(&self) -> SlotEvents {
         self.inner.announcer.listen()
+    }
+
+    pub(crate) fn model_store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    /// Takes note that a model of the store was loaded, where anything may be written there.
+    async fn note_use(&self, name: &str) {
+        let (store, name) = (self.inner.store.clone(), name.to_owned());
+        let noted = blocking::spawn("wasmlx-usage", move || Ok(store.note_use(&name)?)).await;
+        if let Err(error) = noted {
+            tracing::debug!(%error, "the use of the model is not noted");
+        }
     }
 
     pub(crate) fn components(&self) -> &Components {

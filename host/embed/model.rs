@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use wasmlx_backend::{Memory, ModelInfo};
 use wasmlx_engine::{self as engine, Engine};
+use wasmlx_store::Bindings;
 use wasmlx_text::Tokenizer;
 
 use super::chat_builder::ChatBuilder;
@@ -28,6 +29,7 @@ struct Inner {
     generation: GenerationConfig,
     /// Why there is no tokenizer, where there is none.
     tokenizer_error: Option<Error>,
+    bindings: Bindings,
 }
 
 impl Model {
@@ -37,8 +39,9 @@ impl Model {
         model: engine::Model,
         generation: GenerationConfig,
         tokenizer_error: Option<Error>,
+        bindings: Bindings,
     ) -> Self {
-        Self { inner: Arc::new(Inner { host, engine, model, generation, tokenizer_error }) }
+        Self { inner: Arc::new(Inner { host, engine, model, generation, tokenizer_error, bindings }) }
     }
 
     /// A conversation with it.
@@ -54,6 +57,11 @@ impl Model {
     /// Its name: in the store, or its folder's.
     pub fn name(&self) -> &str {
         self.inner.model.name()
+    }
+
+    /// What its user bound it to in the store: chats and completions use it where they are told nothing else.
+    pub fn bindings(&self) -> &Bindings {
+        &self.inner.bindings
     }
 
     /// What it is: architecture, sizes, types.

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{home, run, run_with_input, wasmlx};
+use crate::support::{home, ran, run, run_with_input, wasmlx};
 
 #[test]
 fn wrong_use_exits_with_2() {
@@ -115,14 +115,10 @@ fn a_component_in_the_wrong_slot_is_refused() {
 #[test]
 fn a_model_of_the_store_is_not_hidden_by_a_folder() {
     let home = tempfile::tempdir().unwrap();
-    let (stored, here) = (home.path().join("models/tiny"), home.path().join("tiny"));
-    fs::create_dir_all(&stored).unwrap();
-    fs::create_dir(&here).unwrap();
-    let fixture = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models/llama-float32");
-    for entry in fs::read_dir(fixture).unwrap() {
-        let path = entry.unwrap().path();
-        fs::copy(&path, stored.join(path.file_name().unwrap())).unwrap();
-    }
+    fs::create_dir(home.path().join("tiny")).unwrap();
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/models/llama-float32");
+    let import = ["store", "import", fixture, "--name", "tiny"];
+    ran(wasmlx(&import).env("WASMLX_HOME", home.path())).ok();
     let run = |model: &str| {
         let arguments = ["run", "-m", model, "--prompt-tokens", "1,5,9", "--max-tokens", "2", "--json"];
         let output = wasmlx(&arguments).env("WASMLX_HOME", home.path()).current_dir(home.path()).output();

@@ -7,6 +7,7 @@ mod component;
 mod debug_report;
 mod doctor;
 mod run;
+mod store;
 mod template;
 mod test;
 
@@ -23,6 +24,9 @@ pub(crate) enum Command {
     Chat(chat::Arguments),
     /// Measure prefill and decode rates, time to first token, memory and the price of components
     Bench(bench::Arguments),
+    /// The models on this machine: list, import, check and remove them
+    #[command(subcommand)]
+    Store(store::Store),
     /// Render conversations with a prompt template
     #[command(subcommand)]
     Template(template::Template),
@@ -49,6 +53,7 @@ impl Command {
             Self::Run(arguments) => run::run(arguments, global).await,
             Self::Chat(arguments) => chat::run(arguments, global).await,
             Self::Bench(arguments) => bench::run(arguments, global).await,
+            Self::Store(store) => store.run(global).await,
             Self::Template(template) => template.run(global),
             Self::Component(component) => component.run(global).await,
             Self::Test(arguments) => test::run(&arguments, global).await,
