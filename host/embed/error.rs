@@ -51,10 +51,13 @@ pub enum ErrorKind {
     OutOfMemory,
     /// The component's own cases do not come out as they should.
     CasesFailed,
-    /// A component asked for what its manifest does not ask for, or what the user did not grant.
+    /// A component asked for what its manifest does not ask for, or what the user did not grant; a hub gives something
+    /// to others only.
     Denied,
     /// A component trapped, spent its time, or answered an error of its own.
     ComponentFailed,
+    /// A hub cannot be reached, was asked too often, does not answer as it should, or is not to be asked.
+    Unreachable,
     /// A server of tools could not be started or reached, or does not speak its protocol.
     ToolFailed,
     /// The device failed at its work.
@@ -156,16 +159,21 @@ impl From<InvalidGrant> for Error {
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         let kind = match error.kind() {
-            StoreErrorKind::NotFound => ErrorKind::NotFound,
+            StoreErrorKind::NotFound | StoreErrorKind::NoSuchRevision => ErrorKind::NotFound,
             StoreErrorKind::InvalidModel | StoreErrorKind::Corrupt | StoreErrorKind::InvalidManifest => {
                 ErrorKind::InvalidModel
             }
             StoreErrorKind::InvalidComponent => ErrorKind::InvalidComponent,
-            StoreErrorKind::InvalidName => ErrorKind::InvalidInput,
+            StoreErrorKind::InvalidName | StoreErrorKind::InvalidInput => ErrorKind::InvalidInput,
             StoreErrorKind::Cancelled => ErrorKind::Cancelled,
             StoreErrorKind::ReadOnly => ErrorKind::ReadOnly,
             StoreErrorKind::NoSpace => ErrorKind::NoSpace,
             StoreErrorKind::Busy => ErrorKind::Busy,
+            StoreErrorKind::Denied => ErrorKind::Denied,
+            StoreErrorKind::Unreachable
+            | StoreErrorKind::RateLimited
+            | StoreErrorKind::InvalidAnswer
+            | StoreErrorKind::Offline => ErrorKind::Unreachable,
             _ => ErrorKind::Io,
         };
         Self::new(kind, error)

@@ -25,6 +25,8 @@ mod manifest;
 mod mcp;
 mod model;
 mod place;
+#[cfg(feature = "hub")]
+mod pull;
 mod report;
 mod sampler;
 mod saved_chat;
@@ -54,6 +56,8 @@ pub use manifest::{embed_manifest, parse_manifest, read_manifest};
 #[cfg(feature = "mcp")]
 pub use mcp::McpServer;
 pub use model::Model;
+#[cfg(feature = "hub")]
+pub use pull::{PullOptions, PullReport};
 pub use report::{Cost, FinishReason, Report};
 pub use sampler::{DEFAULT_POLICY, Sampler};
 pub use saved_chat::SavedChat;

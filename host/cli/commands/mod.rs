@@ -6,6 +6,8 @@ mod completion;
 mod component;
 mod debug_report;
 mod doctor;
+#[cfg(feature = "hub")]
+mod pull;
 mod run;
 mod store;
 mod template;
@@ -27,6 +29,9 @@ pub(crate) enum Command {
     /// The models on this machine: list, import, check and remove them
     #[command(subcommand)]
     Store(store::Store),
+    /// Fetch a model from the hub, or bring it up to date
+    #[cfg(feature = "hub")]
+    Pull(pull::Arguments),
     /// Render conversations with a prompt template
     #[command(subcommand)]
     Template(template::Template),
@@ -54,6 +59,8 @@ impl Command {
             Self::Chat(arguments) => chat::run(arguments, global).await,
             Self::Bench(arguments) => bench::run(arguments, global).await,
             Self::Store(store) => store.run(global).await,
+            #[cfg(feature = "hub")]
+            Self::Pull(arguments) => pull::run(arguments, global).await,
             Self::Template(template) => template.run(global),
             Self::Component(component) => component.run(global).await,
             Self::Test(arguments) => test::run(&arguments, global).await,
