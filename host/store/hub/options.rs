@@ -133,3 +133,66 @@ fn is_confidential(url: &Url) -> bool {
     };
     url.scheme() == "https" || is_local
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(variables: &[(&str, &str)]) -> HubOptions {
+        HubOptions::from_variables(&|name| {
+            variables.iter().find(|(variable, _)| *variable == name).map(|(_, value)| OsString::from(value))
+        })
+    }
+
+    #[test]
+    fn the_environment_names_hubs_and_says_whether_to_ask() {
+        assert_eq!(options(&[]), HubOptions::default());
+        let several = options(&[("HF_ENDPOINT", "https://a.example/hf, https://b.example,")]);
+        assert_eq!(several.endpoints, ["https://a.example/hf", "https://b.example"]);
+        for (name, value) in [("HF_HUB_OFFLINE", "1"), ("WASMLX_OFFLINE", "true"), ("WASMLX_OFFLINE", "yes")] {
+            assert!(options(&[(name, value)]).offline, "{name}={value}");
+        }
+        assert!(!options(&[("HF_HUB_OFFLINE", "0"), ("WASMLX_OFFLINE", "")]).offline);
+    }
+
+    #[test]
+    fn the_token_is_where_huggingface_hub_has_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("huggingface").join("token");
+        std::fs::create_dir(folder.path().join("huggingface")).unwrap();
+        std::fs::write(&file, "hf_file\n").unwrap();
+        let (cache, file, home) = (folder.path().to_str().unwrap(), file.to_str().unwrap(), "/nowhere");
+        let of_file = Token::new("hf_file");
+        for variables in [
+            [("XDG_CACHE_HOME", cache), ("HOME", home)],
+            [("HF_TOKEN_PATH", file), ("HF_HOME", home)],
+            [("HF_HOME", file.strip_suffix("/token").unwrap()), ("HF_TOKEN", "")],
+        ] {
+            assert_eq!(options(&variables).token, of_file, "{variables:?}");
+        }
+        assert_eq!(options(&[("HF_TOKEN", "hf_one"), ("HF_TOKEN_PATH", file)]).token, Token::new("hf_one"));
+        assert_eq!(options(&[("HOME", home)]).token, None);
+    }
+
+    #[test]
+    fn the_token_is_for_the_first_hub_and_the_usual_one_and_over_no_open_line() {
+        let trusted = |endpoints: &[&str]| {
+            let endpoints: Vec<String> = endpoints.iter().map(|&endpoint| endpoint.to_owned()).collect();
+            Endpoint::parse_all(&endpoints).unwrap().iter().map(|endpoint| endpoint.trusted).collect::<Vec<_>>()
+        };
+        assert_eq!(trusted(&["https://a.example", "https://b.example", DEFAULT_ENDPOINT]), [true, false, true]);
+        assert_eq!(trusted(&["http://a.example"]), [false]);
+        assert_eq!(trusted(&["http://huggingface.co", "http://127.0.0.1:8080"]), [false, false]);
+        for local in ["http://127.0.0.1:8080", "http://[::1]:8080", "http://localhost:8080"] {
+            assert_eq!(trusted(&[local]), [true], "{local}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_a_folder_stays_one_part_of_an_address() {
+        let endpoint = &Endpoint::parse_all(&["https://a.example/hf/".to_owned()]).unwrap()[0];
+        let url = endpoint.join(["api", "models", "revision", "refs/pr/1"]);
+        assert_eq!(url.as_str(), "https://a.example/hf/api/models/revision/refs%2Fpr%2F1");
+        assert_eq!(endpoint.name(), "https://a.example/hf");
+    }
+}
