@@ -54,6 +54,8 @@ pub enum ErrorKind {
     /// A component asked for what its manifest does not ask for, or what the user did not grant; a hub gives something
     /// to others only.
     Denied,
+    /// The component is not signed with the key that is trusted.
+    Untrusted,
     /// A component trapped, spent its time, or answered an error of its own.
     ComponentFailed,
     /// A hub cannot be reached, was asked too often, does not answer as it should, or is not to be asked.
@@ -170,6 +172,7 @@ impl From<StoreError> for Error {
             StoreErrorKind::NoSpace => ErrorKind::NoSpace,
             StoreErrorKind::Busy => ErrorKind::Busy,
             StoreErrorKind::Denied => ErrorKind::Denied,
+            StoreErrorKind::Untrusted => ErrorKind::Untrusted,
             StoreErrorKind::Unreachable
             | StoreErrorKind::RateLimited
             | StoreErrorKind::InvalidAnswer

@@ -9,6 +9,7 @@ use super::components::{ComponentRef, wasm_file};
 use super::cost::CostCard;
 use super::error::Result;
 use super::host::Host;
+use super::installed::{ComponentSource, Signer};
 
 /// What a component is, and what it may do. Its texts have no control characters: they can be shown as they are.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +35,10 @@ pub struct Inspection {
     pub limits: KindLimits,
     /// What it was measured to cost, where it is installed and was.
     pub cost: Option<CostCard>,
+    /// Where it came from, where it is installed and that is known.
+    pub source: Option<ComponentSource>,
+    /// Who signed it, where that was looked at when it was installed.
+    pub signer: Option<Signer>,
 }
 
 /// Where a component comes from.
@@ -86,7 +91,9 @@ impl Host {
             digest,
             size: bytes.len() as u64,
             limits: self.components().runtime()?.limits().of(kind),
-            cost: installed.and_then(|entry| entry.cost).as_ref().and_then(CostCard::read),
+            cost: installed.as_ref().and_then(|entry| entry.cost.as_ref()).and_then(CostCard::read),
+            source: installed.as_ref().and_then(|entry| entry.source.clone()),
+            signer: installed.and_then(|entry| entry.signer),
         })
     }
 }

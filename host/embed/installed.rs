@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use wasmlx_components::{BUILTIN_NAMES, Description, builtin};
 use wasmlx_store::ComponentEntry;
 
-pub use wasmlx_store::is_component_name;
+pub use wasmlx_store::{ComponentSource, Signer, is_component_name};
 
 use super::blocking;
 use super::cases::{self, TestReport};
@@ -85,6 +85,16 @@ pub struct ListedComponent {
     pub size: u64,
     /// What it was measured to cost, where it was.
     pub cost: Option<CostCard>,
+    /// Where an installed one came from, where that is known.
+    pub source: Option<ComponentSource>,
+    /// Who signed it, where that was looked at when it was installed.
+    pub signer: Option<Signer>,
+}
+
+/// Where a component comes from, and who signed it.
+pub(super) struct Provenance {
+    pub(super) source: Option<ComponentSource>,
+    pub(super) signer: Option<Signer>,
 }
 
 /// The components that can be found by their names.
@@ -110,7 +120,12 @@ impl Host {
         options: InstallOptions,
     ) -> Result<InstallReport> {
         let (this, component) = (self.clone(), component.into());
-        blocking::spawn("wasmlx-components", move || this.install(&component, options)).await
+        let source = match &component {
+            ComponentRef::Path(path) => Some(ComponentSource::File { path: path.display().to_string() }),
+            _ => None,
+        };
+        let provenance = Provenance { source, signer: None };
+        blocking::spawn("wasmlx-components", move || this.install(&component, options, provenance)).await
     }
 
     /// The components that can be found by their names.
@@ -144,7 +159,12 @@ impl Host {
         Ok(self.components().installed().remove(name_or_digest)?)
     }
 
-    fn install(&self, component: &ComponentRef, options: InstallOptions) -> Result<InstallReport> {
+    pub(super) fn install(
+        &self,
+        component: &ComponentRef,
+        options: InstallOptions,
+        provenance: Provenance,
+    ) -> Result<InstallReport> {
         let (called, bytes) = self.components().find(component)?;
         let description = Description::read(&called, &bytes)?;
         let of_manifest = description.manifest.as_ref().map(|manifest| manifest.name.clone());
@@ -164,7 +184,8 @@ impl Host {
                 Err(error) => (None, Some(error)),
             }
         };
-        let component = ListedComponent { cost, ..ListedComponent::described(&name, &description) };
+        let Provenance { source, signer } = provenance;
+        let component = ListedComponent { cost, source, signer, ..ListedComponent::described(&name, &description) };
         let before = self.components().installed().add(component.clone().into(), &bytes)?;
         Ok(InstallReport { component, cases, unmeasured, replaced: before.map(ListedComponent::from) })
     }
@@ -182,24 +203,27 @@ impl ListedComponent {
             digest: description.digest.clone(),
             size: description.size as u64,
             cost: None,
+            source: None,
+            signer: None,
         }
     }
 }
 
 impl From<ListedComponent> for ComponentEntry {
     fn from(listed: ListedComponent) -> Self {
-        let ListedComponent { name, digest, size, kind, version, description, cost, .. } = listed;
+        let ListedComponent { name, digest, size, kind, version, description, cost, source, signer, .. } = listed;
         let [version, description] = [version, description].map(Option::unwrap_or_default);
-        Self { name, digest, size, kind, version, description, cost: cost.map(|card| card.to_value()) }
+        let cost = cost.map(|card| card.to_value());
+        Self { name, digest, size, kind, version, description, cost, source, signer }
     }
 }
 
 impl From<ComponentEntry> for ListedComponent {
     fn from(entry: ComponentEntry) -> Self {
-        let ComponentEntry { name, digest, size, kind, version, description, cost } = entry;
+        let ComponentEntry { name, digest, size, kind, version, description, cost, source, signer } = entry;
         let [version, description] = [version, description].map(non_empty);
         let cost = cost.as_ref().and_then(CostCard::read);
-        Self { name, built_in: false, kind, version, description, digest, size, cost }
+        Self { name, built_in: false, kind, version, description, digest, size, cost, source, signer }
     }
 }
 

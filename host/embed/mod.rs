@@ -15,6 +15,8 @@ mod components;
 mod cost;
 mod error;
 mod event;
+#[cfg(feature = "hub")]
+mod fetched;
 mod generation_config;
 mod granted;
 mod host;
@@ -49,9 +51,15 @@ pub use components::ComponentRef;
 pub use cost::{CallCost, CostCard, CostChange, CostComparison, Machine, Spread};
 pub use error::{Error, ErrorKind, Result};
 pub use event::Event;
+#[cfg(feature = "hub")]
+pub use fetched::{
+    Digest, FetchOptions, FetchedComponent, Monitor, Progress, SIGNATURE_ANNOTATION, Stage, is_remote_component,
+};
 pub use host::{Device, Host, HostBuilder, LoadOptions};
 pub use inspection::{ComponentOrigin, Inspection};
-pub use installed::{ComponentList, InstallOptions, InstallReport, ListedComponent, is_component_name};
+pub use installed::{
+    ComponentList, ComponentSource, InstallOptions, InstallReport, ListedComponent, Signer, is_component_name,
+};
 pub use manifest::{embed_manifest, parse_manifest, read_manifest};
 #[cfg(feature = "mcp")]
 pub use mcp::McpServer;

@@ -10,6 +10,8 @@
 //! before the name that leads to them and go after it, so what is cut short leaves at most bytes without a name, which
 //! the next change removes.
 
+mod source;
+
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -21,12 +23,14 @@ use crate::files::{files_with, io_error, make_folder, read_bounded, sync_folder,
 use crate::lock::FileLock;
 use crate::{Digest, StoreError, StoreErrorKind};
 
+pub use source::{ComponentSource, Signer};
+
 /// The version of an entry's form.
 const SCHEMA: u32 = 1;
 
 /// The most bytes of an entry, and of a component.
 const ENTRY_BYTES: u64 = 1 << 20;
-const COMPONENT_BYTES: u64 = 256 << 20;
+pub(crate) const COMPONENT_BYTES: u64 = 256 << 20;
 
 /// The least digits of a digest that stand for all.
 const DIGEST_DIGITS: usize = 8;
@@ -51,6 +55,12 @@ pub struct ComponentEntry {
     /// What it was measured to cost, in the form of whoever measured it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<Value>,
+    /// Where it came from, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<ComponentSource>,
+    /// Who signed it, where that was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<Signer>,
 }
 
 /// An entry as it lies on disk.
@@ -347,7 +357,10 @@ fn parse(text: &[u8]) -> Result<ComponentEntry, Option<String>> {
     let Versioned { rest: entry, .. }: Versioned<ComponentEntry> = serde_json::from_slice(text).map_err(torn)?;
     let is_digest = Digest::parse(&entry.digest).is_some();
     let has_controls = |text: &String| text.chars().any(char::is_control);
-    if !is_digest || [&entry.kind, &entry.version, &entry.description].into_iter().any(has_controls) {
+    let own = [&entry.kind, &entry.version, &entry.description].into_iter();
+    let source = entry.source.iter().flat_map(ComponentSource::texts);
+    let signer = entry.signer.iter().flat_map(|Signer { key, comment }| [key, comment]);
+    if !is_digest || own.chain(source).chain(signer).any(has_controls) {
         return Err(Some("it was changed".to_owned()));
     }
     Ok(entry)

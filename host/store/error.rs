@@ -18,7 +18,7 @@ pub enum StoreErrorKind {
     NotFound,
     /// A folder that is not a model.
     InvalidModel,
-    /// A component that is not what was installed: its file or its entry is torn, or was changed.
+    /// A component that is not what was installed, or what was asked for: its file or its entry is torn, or was changed.
     InvalidComponent,
     /// No name for a component, or one that something else has.
     InvalidName,
@@ -50,6 +50,8 @@ pub enum StoreErrorKind {
     Denied,
     /// The repository has no such branch, tag or commit.
     NoSuchRevision,
+    /// A component is not signed with the key that the user trusts.
+    Untrusted,
     /// A hub answered what cannot be.
     InvalidAnswer,
     /// It was said that nobody is to be asked.

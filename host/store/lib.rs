@@ -60,7 +60,7 @@ use lock::FileLock;
 
 pub use blobs::Blobs;
 pub use catalogue::{CatalogueEntry, Checked, catalogue, catalogue_entry, catalogue_table};
-pub use components::{ComponentEntry, InstalledComponents, Listing, is_component_name};
+pub use components::{ComponentEntry, ComponentSource, InstalledComponents, Listing, Signer, is_component_name};
 pub use digest::{Digest, GitHash};
 pub use error::{StoreError, StoreErrorKind};
 pub use estimate::{Basis, Holding, MemoryEstimate};

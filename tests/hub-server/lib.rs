@@ -10,6 +10,7 @@ mod fault;
 mod files;
 mod http;
 mod models;
+mod registry;
 mod repository;
 mod state;
 
@@ -23,6 +24,7 @@ use serde_json::json;
 
 pub use content::Content;
 pub use fault::{Action, Fault};
+pub use registry::Artifact;
 pub use repository::Repository;
 pub use state::Recorded;
 
@@ -71,6 +73,11 @@ impl HubServer {
     /// Serves a repository. One of the same id becomes an older commit.
     pub fn add(&self, repository: Repository) {
         self.state.add(repository);
+    }
+
+    /// Has an artifact in its registry, which is at the hub's own address.
+    pub fn add_artifact(&self, artifact: Artifact) {
+        self.state.add_artifact(artifact);
     }
 
     /// Goes wrong. Of several faults that are for a request the first takes it.
@@ -226,6 +233,9 @@ fn answer(state: &State, request: &Request, at_cdn: bool, fault: Option<&Action>
     let names: Vec<&str> = parts.iter().map(String::as_str).collect();
     match (at_cdn, &names[..]) {
         (true, ["cdn", sha256]) => files::cdn(state, request, sha256, fault),
+        (true, ["v2-blobs", digest]) => registry::blob(state, digest),
+        (false, ["v2", ..]) => registry::answer(state, request, &parts[1..]),
+        (false, ["v2-token"]) => registry::give_token(state, request),
         (false, ["api", "models", ..]) => models::answer(state, request, &parts[2..]),
         (false, ["api", "resolve-cache", "models", owner, name, commit, path @ ..]) => {
             files::small(state, request, (&format!("{owner}/{name}"), commit, &path.join("/")), fault)

@@ -8,6 +8,7 @@ use sha1::{Digest as _, Sha1};
 use crate::content::hex;
 use crate::fault::{Action, Fault};
 use crate::http::Request;
+use crate::registry::Artifact;
 use crate::repository::Repository;
 
 /// A request that was answered, or is being answered.
@@ -46,6 +47,7 @@ pub(crate) enum Bearer {
 pub(crate) struct State {
     /// In the order in which they came: the last of an id is its `main`.
     repositories: Mutex<Vec<Repository>>,
+    artifacts: Mutex<Vec<Artifact>>,
     faults: Mutex<Vec<Fault>>,
     tokens: Mutex<Vec<(String, bool)>>,
     log: Mutex<Vec<Recorded>>,
@@ -78,6 +80,14 @@ impl State {
 
     pub(crate) fn all(&self) -> Vec<Repository> {
         lock(&self.repositories).clone()
+    }
+
+    pub(crate) fn add_artifact(&self, artifact: Artifact) {
+        lock(&self.artifacts).push(artifact);
+    }
+
+    pub(crate) fn artifacts(&self) -> Vec<Artifact> {
+        lock(&self.artifacts).clone()
     }
 
     /// Each repository at its `main`.

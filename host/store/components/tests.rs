@@ -19,6 +19,8 @@ fn entry(name: &str) -> ComponentEntry {
         version: "0.1.0".to_owned(),
         description: String::new(),
         cost: None,
+        source: None,
+        signer: None,
     }
 }
 

@@ -208,6 +208,25 @@ impl HubClient {
         headers: HeaderMap,
         subject: Subject<'_>,
     ) -> Result<Answer, Failure> {
+        let authorization = |to: &Url| self.authorization.clone().filter(|_| endpoint.trusted && endpoint.has(to));
+        let answer = self.follow(endpoint, url, &headers, authorization).await?;
+        let status = answer.response.status();
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let with_token = authorization(&answer.url).is_some();
+        Err(refusal::failure(endpoint, subject, status, answer.response.headers(), with_token))
+    }
+
+    /// One request, redirections followed: the answer, whatever it says. `authorization` is what each address on the way
+    /// is told.
+    pub(super) async fn follow(
+        &self,
+        endpoint: &Endpoint,
+        url: &Url,
+        headers: &HeaderMap,
+        authorization: impl Fn(&Url) -> Option<HeaderValue>,
+    ) -> Result<Answer, Failure> {
         if self.offline {
             return Err(StoreError::new(
                 StoreErrorKind::Offline,
@@ -219,19 +238,13 @@ impl HubClient {
         let mut first = None;
         for _ in 0..=MOST_REDIRECTIONS {
             let mut request = self.http.get(url.clone()).headers(headers.clone());
-            let authorization = self.authorization.as_ref().filter(|_| endpoint.trusted && endpoint.has(&url));
-            if let Some(authorization) = authorization {
+            if let Some(authorization) = authorization(&url) {
                 request = request.header(AUTHORIZATION, authorization);
             }
             let response = request.send().await.map_err(|error| passing(endpoint, &error))?;
-            let status = response.status();
             let head = first.get_or_insert_with(|| response.headers().clone());
-            if status.is_success() {
+            if !response.status().is_redirection() {
                 return Ok(Answer { first: std::mem::take(head), response, url });
-            }
-            if !status.is_redirection() {
-                let with_token = authorization.is_some();
-                return Err(refusal::failure(endpoint, subject, status, response.headers(), with_token));
             }
             url = redirection(endpoint, &url, response.headers())?;
         }
@@ -314,9 +327,10 @@ pub(crate) fn passing(endpoint: &Endpoint, error: &reqwest::Error) -> Failure {
         false => cause.to_string(),
     };
     let reached = if error.is_connect() { "cannot be reached" } else { "broke off" };
-    let advice = match error.is_connect() {
-        true => ". Is there a network, or a proxy to name (HTTPS_PROXY)? HF_ENDPOINT names another hub",
-        false => "",
+    let advice = match (error.is_connect(), endpoint.is_hub) {
+        (true, true) => ". Is there a network, or a proxy to name (HTTPS_PROXY)? HF_ENDPOINT names another hub",
+        (true, false) => ". Is there a network, or a proxy to name (HTTPS_PROXY)?",
+        (false, _) => "",
     };
     Failure::passing(format_args!("{} {reached}: {why}{advice}", endpoint.name()))
 }

@@ -5,20 +5,28 @@
 
 mod api;
 mod client;
+mod component_address;
+mod component_source;
 mod options;
 mod pull;
 mod refusal;
+mod registry;
 mod retry;
 mod search;
 mod select;
+mod signature;
 mod token;
 mod transfer;
 
 pub use api::{ModelInfo, RemoteFile};
 pub use client::HubClient;
+pub use component_address::ComponentAddress;
+pub use component_source::{ComponentChecks, FetchedComponent};
 pub use options::{DEFAULT_ENDPOINT, HubOptions};
 pub use pull::{DEFAULT_CONNECTIONS, PullOptions, Pulled};
+pub use registry::SIGNATURE_ANNOTATION;
 pub use retry::Patience;
 pub use search::{AnswerSource, SearchAnswer, SearchOptions};
 pub use select::Selection;
+pub use signature::SigningKey;
 pub use token::Token;

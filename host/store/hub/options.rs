@@ -56,16 +56,27 @@ fn list(text: &str) -> impl Iterator<Item = String> {
     text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(str::to_owned)
 }
 
-/// A hub.
+/// A hub, or another server that something is asked of.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoint {
     /// Without a slash at its end.
     pub(crate) url: Url,
     /// Whether the token is for it.
     pub(crate) trusted: bool,
+    /// Whether it is a hub, in whose place another may be named.
+    pub(crate) is_hub: bool,
 }
 
 impl Endpoint {
+    /// The server of an address, which is no hub.
+    pub(super) fn of(url: &Url) -> Self {
+        let mut url = url.clone();
+        url.set_path("/");
+        url.set_query(None);
+        url.set_fragment(None);
+        Self { url, trusted: false, is_hub: false }
+    }
+
     /// The endpoints that were named.
     ///
     /// # Errors
@@ -76,7 +87,7 @@ impl Endpoint {
             let url = parse(text)?;
             let trusted = parsed.is_empty() || url.as_str().trim_end_matches('/') == DEFAULT_ENDPOINT;
             let trusted = trusted && is_confidential(&url);
-            parsed.push(Self { url, trusted });
+            parsed.push(Self { url, trusted, is_hub: true });
         }
         match parsed.is_empty() {
             true => Err(StoreError::new(StoreErrorKind::InvalidInput, "no hub is named")),
@@ -124,7 +135,7 @@ fn parse(text: &str) -> Result<Url, StoreError> {
 }
 
 /// Whether what is sent there is for no third to read: over TLS, or on this machine.
-fn is_confidential(url: &Url) -> bool {
+pub(super) fn is_confidential(url: &Url) -> bool {
     let is_local = match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
         Some(url::Host::Ipv4(address)) => address.is_loopback(),

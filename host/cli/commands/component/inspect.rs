@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use wasmlx::{ComponentOrigin, ComponentRef, Host, Inspection, KindLimits, Requests};
 
+use super::list::{signer_json, source_json};
 use crate::GlobalOptions;
 use crate::cost;
 use crate::failure::Result;
@@ -52,6 +53,13 @@ fn write(output: &mut Output, inspection: &Inspection) -> Result {
         None => field(output, "manifest", "none")?,
     }
     field(output, "from", origin(&inspection.origin))?;
+    if let Some(source) = &inspection.source {
+        field(output, "source", source)?;
+    }
+    if let Some(signer) = &inspection.signer {
+        field(output, "signed by", &signer.key)?;
+        field(output, "", &signer.comment)?;
+    }
     field(output, "digest", format_args!("sha256-{}", inspection.digest))?;
     field(output, "size", output::bytes(inspection.size))?;
 
@@ -169,5 +177,7 @@ fn inspection_json(inspection: &Inspection) -> Value {
             "step_readings": step_operations.map(|(_, readings)| readings),
         },
         "cost": cost::json(inspection.cost.as_ref()),
+        "source": inspection.source.as_ref().map(source_json),
+        "signer": inspection.signer.as_ref().map(signer_json),
     })
 }

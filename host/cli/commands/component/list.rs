@@ -1,7 +1,7 @@
 //! `wasmlx component list`: the components that have names.
 
 use serde_json::{Value, json};
-use wasmlx::{Host, ListedComponent};
+use wasmlx::{ComponentSource, Host, ListedComponent, Signer};
 
 use crate::GlobalOptions;
 use crate::cost;
@@ -64,5 +64,23 @@ pub(super) fn listed_json(component: &ListedComponent) -> Value {
         "name": component.name, "built_in": component.built_in, "kind": component.kind, "version": component.version,
         "description": component.description, "digest": format!("sha256-{}", component.digest),
         "bytes": component.size, "cost": cost::json(component.cost.as_ref()),
+        "source": component.source.as_ref().map(source_json), "signer": component.signer.as_ref().map(signer_json),
     })
+}
+
+/// Where a component came from.
+pub(super) fn source_json(source: &ComponentSource) -> Value {
+    match source {
+        ComponentSource::File { path } => json!({"kind": "file", "path": path}),
+        ComponentSource::Url { url } => json!({"kind": "url", "url": url}),
+        ComponentSource::Oci { reference, manifest } => {
+            json!({"kind": "oci", "reference": reference, "manifest": manifest})
+        }
+        other => json!({"kind": "other", "address": other.to_string()}),
+    }
+}
+
+/// Who signed it.
+pub(super) fn signer_json(signer: &Signer) -> Value {
+    json!({"key": signer.key, "comment": signer.comment})
 }

@@ -7,6 +7,8 @@ mod estimate;
 mod facts;
 #[cfg(feature = "hub")]
 mod hub;
+#[cfg(feature = "hub")]
+mod minisign;
 mod names;
 mod pulls;
 mod search;

@@ -1,6 +1,7 @@
 //! The hub over real sockets: what comes, what does not, and that nothing wrong enters the store.
 
 mod access;
+mod components;
 mod faults;
 mod mirrors;
 mod pulls;
