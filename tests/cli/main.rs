@@ -7,10 +7,13 @@ mod bench;
 #[cfg(unix)]
 mod chat;
 mod component;
+mod component_sources;
 mod doctor;
 mod grammar;
 mod https;
 mod languages;
+#[path = "../../host/store/tests/store/minisign.rs"]
+mod minisign;
 mod run;
 mod support;
 #[cfg(unix)]

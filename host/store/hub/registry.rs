@@ -201,7 +201,8 @@ impl<'a> Registry<'a> {
         if !reply.response.status().is_success() {
             return Err(refusal(&self.what(), reply.response.status()));
         }
-        let body = read_body(&endpoint, reply.response, TOKEN_BYTES, || too_large("its token", TOKEN_BYTES), None).await?;
+        let body =
+            read_body(&endpoint, reply.response, TOKEN_BYTES, || too_large("its token", TOKEN_BYTES), None).await?;
         let Given { token } = serde_json::from_slice(&body).map_err(|_| wrong())?;
         let mut header = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| wrong())?;
         header.set_sensitive(true);

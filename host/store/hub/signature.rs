@@ -51,7 +51,8 @@ impl SigningKey {
             ),
             _ => untrusted("its signature is of other bytes: it was changed after it was signed"),
         })?;
-        let comment = parsed.trusted_comment().chars().filter(|character| !character.is_control()).collect();
+        let plain = |character: char| if character.is_control() { ' ' } else { character };
+        let comment = parsed.trusted_comment().chars().map(plain).collect();
         Ok(Signer { key: self.text.clone(), comment })
     }
 }
@@ -82,7 +83,7 @@ wLMDjy9FLAuxZ3q4NlEvkgtyhrr0gtTu6KC4KBJdITbbOeAi1zBIYo0v4iTgt8jJpIidRJnp94ABQkJA
     fn the_signature_is_of_these_bytes_and_of_this_comment() {
         let key = SigningKey::parse(KEY).unwrap();
         let signer = key.verify("it", b"test", SIGNATURE).unwrap();
-        assert_eq!((signer.key.as_str(), signer.comment.as_str()), (KEY, "timestamp:1633700835file:testprehashed"));
+        assert_eq!((signer.key.as_str(), signer.comment.as_str()), (KEY, "timestamp:1633700835 file:test prehashed"));
         let refused = |bytes: &[u8], signature: &str| {
             let error = key.verify("it", bytes, signature).unwrap_err();
             assert_eq!(error.kind(), StoreErrorKind::Untrusted);

@@ -21,7 +21,8 @@ impl Author {
 
     /// The public key, as the second line of minisign's `.pub` file has it.
     pub(crate) fn key(&self) -> String {
-        let key = any_eddsa_type(&self.secret()).unwrap().public_key().unwrap();
+        let pair = any_eddsa_type(&self.secret()).unwrap();
+        let key = pair.public_key().unwrap();
         base64(&[b"Ed", &self.id()[..], &key[key.len() - 32..]].concat())
     }
 

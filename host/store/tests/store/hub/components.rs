@@ -42,7 +42,8 @@ impl Scene {
     }
 
     fn fetch_checked(&self, address: &str, checks: &ComponentChecks) -> Result<FetchedComponent, StoreError> {
-        let options = HubOptions { endpoints: vec![self.0.url().to_owned()], patience: short(), ..HubOptions::default() };
+        let options =
+            HubOptions { endpoints: vec![self.0.url().to_owned()], patience: short(), ..HubOptions::default() };
         let client = HubClient::new(options).unwrap();
         let address: ComponentAddress = address.parse().unwrap();
         run(client.fetch_component(&address, checks, Monitor::none()))
@@ -182,7 +183,10 @@ fn a_registry_that_lies_is_not_believed() {
         (Kind::NotFound, changed(|manifest| manifest["layers"][0]["digest"] = json!(format!("sha256:{other}")))),
         (Kind::InvalidAnswer, changed(|manifest| manifest["layers"][0]["digest"] = json!("sha512:00"))),
         (Kind::InvalidAnswer, changed(|manifest| manifest["layers"][0]["mediaType"] = json!("application/x-tar"))),
-        (Kind::InvalidAnswer, changed(|manifest| manifest["layers"] = json!([manifest["layers"][0], manifest["layers"][0]]))),
+        (
+            Kind::InvalidAnswer,
+            changed(|manifest| manifest["layers"] = json!([manifest["layers"][0], manifest["layers"][0]])),
+        ),
         (Kind::InvalidAnswer, changed(|manifest| manifest["layers"] = json!({}))),
         (
             Kind::InvalidAnswer,
@@ -206,7 +210,7 @@ fn who_may_not_pull_is_told_so() {
     assert!(!error.to_string().contains("requested access"), "the server's words are not repeated: {error}");
     let scene = Scene::new();
     assert_eq!(scene.fetch(&scene.oci(":2.0")).unwrap_err().kind(), Kind::NotFound);
-    assert_eq!(scene.fetch(&scene.url().replace("thing", "other")).unwrap_err().kind(), Kind::NotFound);
+    assert_eq!(scene.fetch(&scene.url().replace("thing.wasm", "other.wasm")).unwrap_err().kind(), Kind::NotFound);
 }
 
 #[test]
