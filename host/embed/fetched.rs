@@ -1,9 +1,10 @@
 //! Components from elsewhere: fetched, checked, and installed.
 
+use wasmlx_engine::CancelToken;
 use wasmlx_store::hub::{ComponentAddress, ComponentChecks, HubClient, HubOptions, SigningKey};
+use wasmlx_store::{Digest, Monitor, Progress};
 
 pub use wasmlx_store::hub::{FetchedComponent, SIGNATURE_ANNOTATION};
-pub use wasmlx_store::{Digest, Monitor, Progress, Stage};
 
 use super::blocking;
 use super::components::ComponentRef;
@@ -11,16 +12,35 @@ use super::error::{Error, ErrorKind, Result};
 use super::host::Host;
 use super::installed::{InstallOptions, InstallReport, Provenance};
 
-/// What a component that is fetched must be.
-#[derive(Debug, Clone, Default)]
+/// What a component that is fetched must be, and who watches.
+#[derive(Default)]
 pub struct FetchOptions {
     checks: ComponentChecks,
+    progress: Option<OnProgress>,
+    cancel: CancelToken,
 }
 
+type OnProgress = Box<dyn Fn(&Progress) + Send + Sync>;
+
 impl FetchOptions {
-    /// Anything.
+    /// Anything; nobody.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Called with how far it is, at most ten times a second: it must not block. Where the server does not tell how much
+    /// there is, the total is 0.
+    #[must_use]
+    pub fn progress(mut self, progress: impl Fn(&Progress) + Send + Sync + 'static) -> Self {
+        self.progress = Some(Box::new(progress));
+        self
+    }
+
+    /// A token that breaks it off, which then fails with [`ErrorKind::Cancelled`].
+    #[must_use]
+    pub fn cancel(mut self, token: CancelToken) -> Self {
+        self.cancel = token;
+        self
     }
 
     /// The SHA-256 of its bytes: `sha256:` and 64 hexadecimal digits.
@@ -66,21 +86,22 @@ impl Host {
     /// Fetches a component, of at most 256 MiB, and makes sure that it is what it should be. `address` is an `https://`
     /// address (on this machine also `http://`), an artifact of an OCI registry (`oci://ghcr.io/owner/name:tag` or
     /// `...@sha256:HEX`), or a file. Nothing of it is run, and nothing is written to the disk:
-    /// [`Host::install_fetched`] does that. Needs a tokio runtime with I/O and time.
-    ///
-    /// `monitor` is told how far it is.
+    /// [`Host::install_fetched`] does that. Needs a tokio runtime with I/O and time. Dropping the future breaks it off.
     ///
     /// # Errors
     /// `InvalidComponent` for other bytes than the digest says, `Untrusted` for what is not signed with the key;
-    /// `InvalidInput`, `NotFound`, `Denied`; `Io` where it cannot be reached.
-    pub async fn fetch_component(
-        &self,
-        address: &str,
-        options: &FetchOptions,
-        monitor: Monitor<'_>,
-    ) -> Result<FetchedComponent> {
+    /// `InvalidInput`, `NotFound`, `Denied`, `Unreachable`.
+    pub async fn fetch_component(&self, address: &str, options: FetchOptions) -> Result<FetchedComponent> {
+        let FetchOptions { checks, progress, cancel } = options;
         let client = HubClient::new(HubOptions::from_environment())?;
-        Ok(client.fetch_component(&address.parse()?, &options.checks, monitor).await?)
+        let report = |told: &Progress| {
+            if let Some(progress) = &progress {
+                progress(told);
+            }
+        };
+        let is_cancelled = || cancel.is_cancelled();
+        let monitor = Monitor::new(&report, &is_cancelled);
+        Ok(client.fetch_component(&address.parse()?, &checks, monitor).await?)
     }
 
     /// Installs a component that was fetched, as [`Host::install_component`] does. Where it came from and who signed it

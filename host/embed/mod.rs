@@ -52,9 +52,7 @@ pub use cost::{CallCost, CostCard, CostChange, CostComparison, Machine, Spread};
 pub use error::{Error, ErrorKind, Result};
 pub use event::Event;
 #[cfg(feature = "hub")]
-pub use fetched::{
-    Digest, FetchOptions, FetchedComponent, Monitor, Progress, SIGNATURE_ANNOTATION, Stage, is_remote_component,
-};
+pub use fetched::{FetchOptions, FetchedComponent, SIGNATURE_ANNOTATION, is_remote_component};
 pub use host::{Device, Host, HostBuilder, LoadOptions};
 pub use inspection::{ComponentOrigin, Inspection};
 pub use installed::{

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::json;
-use wasmlx::{ComponentRef, ErrorKind, FetchOptions, FetchedComponent, Host, InstallOptions, InstallReport, Monitor};
+use wasmlx::{ComponentRef, ErrorKind, FetchOptions, FetchedComponent, Host, InstallOptions, InstallReport};
 
 use super::list::{listed_json, short};
 use crate::GlobalOptions;
@@ -12,6 +12,7 @@ use crate::cost;
 use crate::failure::{Failure, Result};
 use crate::guest::Guest;
 use crate::output::{self, Output};
+use crate::progress::Bars;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -56,7 +57,7 @@ pub(super) async fn run(arguments: Arguments, global: &GlobalOptions) -> Result 
             // What follows `?` may be a secret.
             output::aside(format_args!("fetching {}", component.split('?').next().unwrap_or_default()));
         }
-        let fetched = checks.fetch(&host, &component).await?;
+        let fetched = checks.fetch(&host, &component, global).await?;
         if shows && !no_test {
             output::aside(format_args!("measuring {}", fetched.name));
         }
@@ -71,7 +72,7 @@ pub(super) async fn run(arguments: Arguments, global: &GlobalOptions) -> Result 
         }
         match guest.component {
             ComponentRef::Path(path) if checks.are_any() => {
-                let fetched = checks.fetch(&host, &path.display().to_string()).await?;
+                let fetched = checks.fetch(&host, &path.display().to_string(), global).await?;
                 host.install_fetched(fetched, options).await?
             }
             _ if checks.are_any() => {
@@ -89,8 +90,9 @@ impl Checks {
     }
 
     /// Gets a component and makes sure of it.
-    async fn fetch(&self, host: &Host, address: &str) -> Result<FetchedComponent> {
-        let mut options = FetchOptions::new();
+    async fn fetch(&self, host: &Host, address: &str, global: &GlobalOptions) -> Result<FetchedComponent> {
+        let bars = Bars::new(global);
+        let mut options = FetchOptions::new().progress(move |progress| bars.update(progress));
         if let Some(digest) = &self.digest {
             options = options.digest(digest)?;
         }
@@ -100,7 +102,7 @@ impl Checks {
         if let Some(signature) = &self.signature {
             options = options.signature(signature)?;
         }
-        Ok(host.fetch_component(address, &options, Monitor::none()).await?)
+        Ok(host.fetch_component(address, options).await?)
     }
 }
 
