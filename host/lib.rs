@@ -71,11 +71,15 @@ pub use wasmlx_components::{
 pub use wasmlx_components::{Authority, Grant, GrantedFolder, Grants, InvalidGrant};
 pub use wasmlx_components::{ComponentKind, ComputeLimit, KindLimits, MANIFEST_SECTION, Manifest, Requests};
 pub use wasmlx_engine::{CancelToken, Chain, ChainPenalties, TokenLogprobs, Usage};
+#[cfg(feature = "hub")]
+pub use wasmlx_store::hub::{AnswerSource, SearchAnswer, SearchOptions};
+pub use wasmlx_store::{Basis, Holding, MemoryEstimate, ModelMemory, Quantization, Runnable, SizeClass, Task};
 pub use wasmlx_store::{
     Bindings, BrokenModel, Content, Digest, Fault, GitHash, Imported, Manifest as ModelManifest, ManifestFile,
     ModelFacts, ModelList, Name as ModelName, Progress, Removed, Source, Stage, StoredModel, Swept, UnfinishedModel,
     Usage as ModelUsage, Verified,
 };
+pub use wasmlx_store::{Candidate, CatalogueEntry, Fits, Found, Origin, SearchQuery, Sort, catalogue, catalogue_entry};
 pub use wasmlx_text::Segment;
 
 #[cfg(feature = "mlx")]

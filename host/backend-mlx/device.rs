@@ -96,6 +96,17 @@ pub fn installation() -> Result<Installation, BackendError> {
     Ok(Installation { library, blas, gpu, gpu_advice })
 }
 
+/// Bytes of memory that models may take on the device that [`DeviceChoice::Auto`] would take: what is available to the
+/// CPU, or what MLX allows itself of the GPU's. None where that cannot be told.
+pub fn memory_for_models() -> Option<u64> {
+    if installation().ok()?.gpu.is_none() {
+        return available_memory();
+    }
+    let limit = memory::memory_limit().ok()? as u64;
+    // On Metal that is 1.5 times what the system recommends.
+    Some(if cfg!(target_vendor = "apple") { limit / 3 * 2 } else { limit })
+}
+
 impl MlxBackend {
     /// Takes a device into use.
     ///

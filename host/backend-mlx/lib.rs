@@ -31,5 +31,5 @@ mod quantize;
 pub mod safetensors;
 mod weights;
 
-pub use device::{DeviceChoice, Installation, MlxBackend, installation};
+pub use device::{DeviceChoice, Installation, MlxBackend, installation, memory_for_models};
 pub use models::ARCHITECTURES;

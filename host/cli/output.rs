@@ -43,6 +43,36 @@ impl Output {
         Ok(writeln!(self.stdout, "{line}")?)
     }
 
+    /// Writes rows of cells below headings, columns aligned: those that are `numeric` to the right. No headings where
+    /// `quiet`, or where there is no row.
+    pub(crate) fn table<const N: usize>(
+        &mut self,
+        headings: [&str; N],
+        numeric: [bool; N],
+        rows: &[[String; N]],
+        quiet: bool,
+    ) -> Result {
+        let width = |column: usize| {
+            let cells = rows.iter().map(|row| row[column].chars().count());
+            cells.chain([headings[column].len()]).max().unwrap_or_default()
+        };
+        let widths: [usize; N] = std::array::from_fn(width);
+        let line = |cells: [&str; N]| {
+            let padded: Vec<String> = (0..N)
+                .map(|column| match (cells[column], widths[column]) {
+                    (cell, width) if numeric[column] => format!("{cell:>width$}"),
+                    (cell, width) => format!("{cell:width$}"),
+                })
+                .collect();
+            padded.join("  ").trim_end().to_owned()
+        };
+        if !quiet && !rows.is_empty() {
+            self.styled(DIM, &line(headings))?;
+            self.text("\n")?;
+        }
+        rows.iter().try_for_each(|row| self.line(line(row.each_ref().map(String::as_str))))
+    }
+
     /// Writes a JSON value on a line of its own.
     pub(crate) fn json(&mut self, value: &Value) -> Result {
         self.line(value)?;
@@ -113,9 +143,32 @@ pub(crate) fn bytes(count: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
+/// Parameters for people: `596.0 M`, `8.0 B`.
+pub(crate) fn parameters(count: u64) -> String {
+    match count as f64 {
+        few @ ..1e6 => format!("{:.1} k", few / 1e3),
+        many @ ..1e9 => format!("{:.1} M", many / 1e6),
+        many => format!("{:.1} B", many / 1e9),
+    }
+}
+
+/// A count for people: `48,210`.
+pub(crate) fn count(count: u64) -> String {
+    let digits = count.to_string();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap_or_default()).collect();
+    groups.join(",")
+}
+
 #[cfg(test)]
 mod tests {
-    use super::bytes;
+    use super::{bytes, count, parameters};
+
+    #[test]
+    fn counts_for_people() {
+        assert_eq!([0, 999, 1000, 48_210, 5_120_000].map(count), ["0", "999", "1,000", "48,210", "5,120,000"]);
+        assert_eq!([900, 596_049_920, 8_030_261_248].map(parameters), ["0.9 k", "596.0 M", "8.0 B"]);
+    }
 
     #[test]
     fn bytes_for_people() {

@@ -14,6 +14,7 @@ mod completion;
 mod components;
 mod cost;
 mod error;
+mod estimate;
 mod event;
 #[cfg(feature = "hub")]
 mod fetched;
@@ -32,6 +33,8 @@ mod pull;
 mod report;
 mod sampler;
 mod saved_chat;
+#[cfg(feature = "hub")]
+mod search;
 mod slot_events;
 mod slots;
 mod store;
@@ -50,6 +53,7 @@ pub use completion::{Completion, CompletionBuilder, Prompt};
 pub use components::ComponentRef;
 pub use cost::{CallCost, CostCard, CostChange, CostComparison, Machine, Spread};
 pub use error::{Error, ErrorKind, Result};
+pub use estimate::{architectures, model_memory};
 pub use event::Event;
 #[cfg(feature = "hub")]
 pub use fetched::{FetchOptions, FetchedComponent, SIGNATURE_ANNOTATION, is_remote_component};

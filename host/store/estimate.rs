@@ -8,8 +8,8 @@ use crate::facts::{CacheShape, ModelFacts};
 const USUAL_CONTEXT: u64 = 4096;
 /// Tokens of a prompt that are computed at once: the engine's chunk, as mlx-lm's.
 const PREFILL_CHUNK: u64 = 2048;
-/// What a runner takes beside everything that depends on the model: buffers of the device, tables of the tokenizer's
-/// size. Measured as what `wasmlx run --json` tells of models of a few megabytes.
+/// What a runner takes beside everything that follows from the model's shape: 4 to 12 MB by `peak_memory_bytes` of
+/// `wasmlx run --json` with a prompt of one token, and some more to be safe.
 const FIXED_OVERHEAD: u64 = 16_000_000;
 
 /// In what form a runner holds what it computes with.
@@ -31,6 +31,15 @@ impl Holding {
     pub const AS_STORED: Self = Self { number_bytes: 2, unpacked: false, fused_attention: true, whole_windows: true };
     /// As the CPU holds a model: everything in float32.
     pub const FLOAT32: Self = Self { number_bytes: 4, unpacked: true, fused_attention: false, whole_windows: true };
+}
+
+/// What a machine has for models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ModelMemory {
+    /// How it holds them. Where that is unpacked and there is no room for it, weights are held as stored.
+    pub holding: Holding,
+    /// Bytes of memory, where that is known.
+    pub bytes: Option<u64>,
 }
 
 /// What an estimate was made from.
@@ -56,7 +65,7 @@ pub struct MemoryEstimate {
     pub basis: Basis,
     /// Bytes of the weights; all there is, where the rest is not known.
     pub weights_bytes: u64,
-    /// Bytes of what is computed while a prompt is read, the most at any time.
+    /// Bytes of what is computed while a prompt of [`context`](Self::context) tokens is read, the most at any time.
     pub overhead_bytes: u64,
     /// Bytes of the KV cache for the first 1,000 tokens; more take as much each.
     pub cache_bytes_per_1000_tokens: Option<u64>,
@@ -68,13 +77,13 @@ pub struct MemoryEstimate {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub longest_context: Option<u64>,
     #[serde(skip)]
-    cache: Option<CacheShape>,
+    known: Option<(CacheShape, ModelFacts)>,
     #[serde(skip)]
     holding: Holding,
 }
 
 impl MemoryEstimate {
-    /// An estimate by what is known of a model, and the bytes of its weights where its files are known.
+    /// An estimate by what is known of a model and how it is held, and the bytes of its weights where its files are known.
     pub fn new(facts: &ModelFacts, weights_bytes: Option<u64>, holding: Holding) -> Self {
         let weights = held_weights(facts, weights_bytes, holding);
         let longest_context = facts.context;
@@ -85,16 +94,28 @@ impl MemoryEstimate {
         let mut estimate = Self {
             basis: Basis::Configuration,
             weights_bytes,
-            overhead_bytes: overhead(facts, holding),
+            overhead_bytes: overhead(facts, context, holding),
             cache_bytes_per_1000_tokens: Some(cache_bytes(cache, 1000, holding)),
             context,
             total_bytes: 0,
             longest_context,
-            cache: Some(cache),
+            known: Some((cache, facts.clone())),
             holding,
         };
         estimate.total_bytes = estimate.bytes_at(context);
         estimate
+    }
+
+    /// An estimate for a machine, which unpacks weights only where it has room for them.
+    pub fn on(facts: &ModelFacts, weights_bytes: Option<u64>, machine: ModelMemory) -> Self {
+        let estimate = Self::new(facts, weights_bytes, machine.holding);
+        match machine.bytes {
+            Some(memory) if machine.holding.unpacked && estimate.weights_bytes > memory => {
+                let holding = Holding { number_bytes: 2, unpacked: false, ..machine.holding };
+                Self::new(facts, weights_bytes, holding)
+            }
+            _ => estimate,
+        }
     }
 
     fn guess(facts: &ModelFacts, weights_bytes: Option<u64>, holding: Holding) -> Self {
@@ -118,7 +139,7 @@ impl MemoryEstimate {
             context: facts.context.unwrap_or(USUAL_CONTEXT).min(USUAL_CONTEXT),
             total_bytes,
             longest_context: facts.context,
-            cache: None,
+            known: None,
             holding,
         }
     }
@@ -130,14 +151,19 @@ impl MemoryEstimate {
 
     /// Bytes with so many tokens in the cache; a guess knows only one number.
     pub fn bytes_at(&self, tokens: u64) -> u64 {
-        let cache = self.cache.map_or(0, |cache| cache_bytes(cache, tokens, self.holding));
-        self.weights_bytes.saturating_add(self.overhead_bytes).saturating_add(cache)
+        let more = match &self.known {
+            Some((cache, facts)) => {
+                cache_bytes(*cache, tokens, self.holding).saturating_add(overhead(facts, tokens, self.holding))
+            }
+            None => self.overhead_bytes,
+        };
+        self.weights_bytes.saturating_add(more)
     }
 
     /// The most tokens that fit in so many bytes of memory, as far as the model was made for; zero where not even the
     /// weights fit, none where a guess cannot tell.
     pub fn largest_context(&self, memory_bytes: u64) -> Option<u64> {
-        self.cache?;
+        self.known.as_ref()?;
         let (mut fits, mut too_many) = (0, self.longest_context.unwrap_or(1 << 32) + 1);
         if self.bytes_at(1) > memory_bytes {
             return Some(0);
@@ -148,6 +174,12 @@ impl MemoryEstimate {
         }
         Some(fits)
     }
+}
+
+/// Bytes of the weights among a model's files, each its path and its bytes; none where there are none.
+pub fn weights_bytes<'a>(files: impl IntoIterator<Item = (&'a str, u64)>) -> Option<u64> {
+    let weights = files.into_iter().filter(|(path, _)| path.ends_with(".safetensors") && !path.contains('/'));
+    weights.map(|(_, bytes)| bytes).reduce(u64::saturating_add).filter(|&bytes| bytes > 0)
 }
 
 /// Bytes of the weights as they are held; none where neither their size nor their number is known.
@@ -167,15 +199,18 @@ fn cache_bytes(cache: CacheShape, tokens: u64, holding: Holding) -> u64 {
     cache.numbers(tokens, holding.whole_windows).saturating_mul(holding.number_bytes)
 }
 
-/// What is computed while a chunk of the prompt is read, in the layer that takes most: the vectors of the tokens before
-/// and after attention, queries, and the two halves of the feed-forward layer with their product; where attention is
-/// not fused, the scores of a whole chunk before and after the softmax. The logits are those of one token.
-fn overhead(facts: &ModelFacts, holding: Holding) -> u64 {
-    let chunk = facts.context.unwrap_or(PREFILL_CHUNK).min(PREFILL_CHUNK);
-    let hidden = facts.hidden_size.unwrap_or(0);
-    let queries = facts.heads.unwrap_or(0).saturating_mul(facts.head_dimension.unwrap_or(0));
+/// What is computed while the last chunk of a prompt of `tokens` tokens is read, in the layer that takes most: the
+/// vectors of the chunk's tokens before and after attention, queries, and the two halves of the feed-forward layer with
+/// their product; where attention is not fused, the table of scores of the chunk, as often as MLX was seen to hold it
+/// (`peak_memory_bytes` of `wasmlx run --json`: three times for a first chunk, once and a half for a later one). The
+/// logits are those of one token.
+fn overhead(facts: &ModelFacts, tokens: u64, holding: Holding) -> u64 {
+    let chunk = tokens.clamp(1, PREFILL_CHUNK);
+    let (heads, hidden) = (facts.heads.unwrap_or(0), facts.hidden_size.unwrap_or(0));
+    let queries = heads.saturating_mul(facts.head_dimension.unwrap_or(0));
     let vectors = (3 * hidden).saturating_add(2 * queries).saturating_add(3 * facts.intermediate_size.unwrap_or(0));
-    let scores = if holding.fused_attention { 0 } else { facts.heads.unwrap_or(0).saturating_mul(2 * chunk) };
+    let rows = (3 * chunk).max(tokens.saturating_add(tokens / 2));
+    let scores = if holding.fused_attention { 0 } else { heads.saturating_mul(rows) };
     let numbers = vectors.saturating_add(scores).saturating_mul(chunk).saturating_add(facts.vocabulary.unwrap_or(0));
     numbers.saturating_mul(holding.number_bytes).saturating_add(FIXED_OVERHEAD)
 }

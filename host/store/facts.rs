@@ -104,12 +104,17 @@ pub enum SizeClass {
 
 /// Whether a build can run a model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "runs", content = "why")]
+#[serde(rename_all = "kebab-case", tag = "runs")]
 pub enum Runnable {
     /// As far as its facts tell.
     Yes,
-    /// Not, and why.
-    No(String),
+    /// Not.
+    No {
+        /// What of it does not run here, in a word: `gemma3`, `GGUF`.
+        what: String,
+        /// Why, in a sentence.
+        why: String,
+    },
     /// Its architecture is not known.
     Unknown,
 }
@@ -194,20 +199,21 @@ impl ModelFacts {
         if let Some(quantization) = &self.quantization
             && let Some(why) = quantization.not_runnable()
         {
-            return Runnable::No(why);
+            return Runnable::No { what: quantization.to_string(), why };
         }
         if let Some(task) = self.task
             && task != Task::TextGeneration
         {
-            return Runnable::No(format!("it is for {task}; models for text-generation run here"));
+            let why = format!("it is for {task}; models for {} run here", Task::TextGeneration);
+            return Runnable::No { what: task.to_string(), why };
         }
         match &self.model_type {
             None => Runnable::Unknown,
             Some(model_type) if architectures.contains(&model_type.as_str()) => Runnable::Yes,
-            Some(model_type) => Runnable::No(format!(
-                "the architecture {model_type} is not known here; known are {}",
-                architectures.join(", ")
-            )),
+            Some(model_type) => Runnable::No {
+                what: model_type.clone(),
+                why: format!("the architecture {model_type} is not known here; known are {}", architectures.join(", ")),
+            },
         }
     }
 }
@@ -225,6 +231,11 @@ impl SizeClass {
             ..=13_000_000_000 => Self::Large,
             _ => Self::Xlarge,
         }
+    }
+
+    /// The class of a name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.name() == name)
     }
 
     /// Its name: `small`.

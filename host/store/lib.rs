@@ -63,7 +63,7 @@ pub use catalogue::{CatalogueEntry, Checked, catalogue, catalogue_entry, catalog
 pub use components::{ComponentEntry, ComponentSource, InstalledComponents, Listing, Signer, is_component_name};
 pub use digest::{Digest, GitHash};
 pub use error::{StoreError, StoreErrorKind};
-pub use estimate::{Basis, Holding, MemoryEstimate};
+pub use estimate::{Basis, Holding, MemoryEstimate, ModelMemory, weights_bytes};
 pub use facts::{CacheShape, LayerCounts, ModelFacts, Quantization, Runnable, SizeClass, Task};
 pub use files::free_space;
 pub use home::{HOME_VARIABLE, home};

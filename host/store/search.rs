@@ -15,7 +15,7 @@ use std::collections::{BTreeSet, HashSet};
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue;
-use crate::estimate::{Basis, Holding, MemoryEstimate};
+use crate::estimate::{Basis, MemoryEstimate, ModelMemory};
 use crate::facts::{ModelFacts, Quantization, Runnable, SizeClass, Task};
 
 pub use cache::{CachedAnswer, SearchCache};
@@ -151,10 +151,8 @@ pub struct Surroundings<'a> {
     pub now: u64,
     /// The architectures that run here.
     pub architectures: &'a [&'a str],
-    /// How a model would be held here.
-    pub holding: Holding,
-    /// Bytes of memory that a model may take here, where that is known.
-    pub memory: Option<u64>,
+    /// What this machine has for models.
+    pub machine: ModelMemory,
     /// The ids of models that are in the store, in lowercase.
     pub stored: &'a BTreeSet<String>,
 }
@@ -205,7 +203,7 @@ impl Found {
             stored: around.stored.contains(&candidate.id.to_ascii_lowercase()),
             size_class: candidate.facts.size_class(),
             quality: quality(&candidate, around.now),
-            memory: MemoryEstimate::new(&candidate.facts, candidate.bytes, around.holding),
+            memory: MemoryEstimate::on(&candidate.facts, candidate.bytes, around.machine),
             runnable: candidate.facts.runnable(around.architectures),
             candidate,
         }
@@ -236,7 +234,7 @@ impl Found {
             && at_least(query.min_downloads, self.candidate.downloads)
             && at_least(query.min_likes, self.candidate.likes)
             && at_most(query.max_bytes, self.candidate.bytes)
-            && self.fits(query.fits, around.memory)
+            && self.fits(query.fits, around.machine.bytes)
             && (!query.runnable || self.runnable == Runnable::Yes)
     }
 
@@ -269,6 +267,14 @@ impl Candidate {
 }
 
 impl Sort {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Downloads, Self::Likes, Self::Trending, Self::Recent, Self::Quality];
+
+    /// The order of a name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|sort| sort.name() == name)
+    }
+
     /// The most first; what is not known last. Between equals the more downloaded, then by name, so that the same
     /// answer has the same order.
     fn compare(self, one: &Found, other: &Found) -> Ordering {

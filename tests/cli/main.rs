@@ -15,6 +15,7 @@ mod languages;
 #[path = "../../host/store/tests/store/minisign.rs"]
 mod minisign;
 mod run;
+mod search;
 mod support;
 #[cfg(unix)]
 mod swaps;

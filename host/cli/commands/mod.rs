@@ -9,6 +9,8 @@ mod doctor;
 #[cfg(feature = "hub")]
 mod pull;
 mod run;
+#[cfg(feature = "hub")]
+mod search;
 mod store;
 mod template;
 mod test;
@@ -32,6 +34,9 @@ pub(crate) enum Command {
     /// Fetch a model from the hub, or bring it up to date
     #[cfg(feature = "hub")]
     Pull(pull::Arguments),
+    /// Find models: on the hub, in the store, in the catalogue
+    #[cfg(feature = "hub")]
+    Search(search::Arguments),
     /// Render conversations with a prompt template
     #[command(subcommand)]
     Template(template::Template),
@@ -61,6 +66,8 @@ impl Command {
             Self::Store(store) => store.run(global).await,
             #[cfg(feature = "hub")]
             Self::Pull(arguments) => pull::run(arguments, global).await,
+            #[cfg(feature = "hub")]
+            Self::Search(arguments) => search::run(arguments, global).await,
             Self::Template(template) => template.run(global),
             Self::Component(component) => component.run(global).await,
             Self::Test(arguments) => test::run(&arguments, global).await,

@@ -89,6 +89,7 @@ impl Store {
         around: &Surroundings<'_>,
     ) -> Result<SearchAnswer, StoreError> {
         let cache = SearchCache::new(self.home());
+        let offline = options.offline || hub.is_offline();
         let is_known = hub.has_token();
         let kept = hub.hubs().iter().find_map(|endpoint| {
             let answer = cache.get(endpoint.name(), is_known, query, around.now)?;
@@ -101,8 +102,8 @@ impl Store {
         };
         match kept {
             Some(kept) if kept.1.is_fresh() && !options.refresh => return Ok(from_cache(kept, None)),
-            Some(kept) if options.offline => return Ok(from_cache(kept, None)),
-            None if options.offline => return self.search_offline(query, around, None),
+            Some(kept) if offline => return Ok(from_cache(kept, None)),
+            None if offline => return self.search_offline(query, around, None),
             _ => {}
         }
         match hub.search(query, around).await {

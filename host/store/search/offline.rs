@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Candidate, Origin};
-use crate::{Manifest, Store, StoreError, catalogue};
+use crate::{Manifest, ModelFacts, Store, StoreError, catalogue, weights_bytes};
 
 impl Store {
     /// The models of the store and of the catalogue, as candidates of a search.
@@ -28,15 +28,12 @@ impl Store {
 impl Candidate {
     fn of_manifest(manifest: &Manifest) -> Self {
         let id = manifest.name.to_string();
-        let is_weights = |path: &str| path.ends_with(".safetensors");
-        let weights = manifest.files.iter().filter(|file| is_weights(&file.path));
-        let bytes = weights.fold(0, |sum: u64, file| sum.saturating_add(file.size));
         Self {
-            facts: manifest.facts.clone().or(crate::ModelFacts::of_id(&id, &[])),
+            facts: manifest.facts.clone().or(ModelFacts::of_id(&id, &[])),
             id,
             origin: Origin::Store,
             modified: Some(manifest.created),
-            bytes: Some(bytes).filter(|&bytes| bytes > 0),
+            bytes: weights_bytes(manifest.files.iter().map(|file| (file.path.as_str(), file.size))),
             ..Self::default()
         }
     }

@@ -18,22 +18,7 @@ pub(super) fn run(global: &GlobalOptions) -> Result {
     } else {
         let rows: Vec<[String; 6]> = list.components.iter().map(row).collect();
         let headings = ["name", "kind", "version", "size", "digest", ""];
-        let width = |column: usize| {
-            let cells = rows.iter().map(|row| row[column].len());
-            cells.chain([headings[column].len()]).max().unwrap_or_default()
-        };
-        let widths: [usize; 6] = std::array::from_fn(width);
-        let line = |cells: [&str; 6]| {
-            let padded: Vec<String> = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-            padded.join("  ").trim_end().to_owned()
-        };
-        if !global.quiet {
-            output.styled(output::DIM, &line(headings))?;
-            output.text("\n")?;
-        }
-        for row in &rows {
-            output.line(line(row.each_ref().map(String::as_str)))?;
-        }
+        output.table(headings, [false; 6], &rows, global.quiet)?;
         output.flush()?;
     }
     for (_, error) in &list.broken {

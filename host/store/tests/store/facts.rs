@@ -156,7 +156,7 @@ fn facts_tell_what_runs() {
         ("a/b", ["feature-extraction"], "embedding"),
     ];
     for (id, tags, why) in refused {
-        let Runnable::No(reason) = facts(id, &tags) else { panic!("{id}") };
+        let Runnable::No { why: reason, .. } = facts(id, &tags) else { panic!("{id}") };
         assert!(reason.contains(why), "{id}: {reason}");
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use wasmlx_store::{
-    Candidate, Checked, Holding, ModelFacts, Runnable, SearchCache, SearchQuery, Surroundings, catalogue,
+    Candidate, Checked, Holding, ModelFacts, ModelMemory, Runnable, SearchCache, SearchQuery, Surroundings, catalogue,
     catalogue_entry, catalogue_table, quality, select,
 };
 
@@ -20,7 +20,12 @@ const ARCHITECTURES: [&str; 4] = ["llama", "mistral", "qwen2", "qwen3"];
 const NOW: u64 = 1_759_276_800;
 
 fn around<'a>(memory: Option<u64>, stored: &'a BTreeSet<String>) -> Surroundings<'a> {
-    Surroundings { now: NOW, architectures: &ARCHITECTURES, holding: Holding::AS_STORED, memory, stored }
+    Surroundings {
+        now: NOW,
+        architectures: &ARCHITECTURES,
+        machine: ModelMemory { holding: Holding::AS_STORED, bytes: memory },
+        stored,
+    }
 }
 
 fn cases() -> PathBuf {
@@ -76,7 +81,7 @@ fn row(found: &wasmlx_store::Found) -> String {
     let candidate = &found.candidate;
     let runs = match &found.runnable {
         Runnable::Yes => "runs",
-        Runnable::No(_) => "does not run",
+        Runnable::No { .. } => "does not run",
         Runnable::Unknown => "may run",
     };
     format!(
