@@ -111,8 +111,7 @@ impl Store {
         let path = self.blobs().path(&blob.digest);
         let file = match File::open(&path) {
             Ok(file) => file,
-            // Somebody may have removed it meanwhile, with the models that it was of.
-            Err(_) if !path.exists() => return Ok((!self.was_removed(blob)).then_some(Wrong::Missing)),
+            Err(_) if !path.exists() => return Ok(self.is_missed(blob)?.then_some(Wrong::Missing)),
             Err(error) => return Ok(Some(Wrong::Unreadable(io_error("read", &path, &error)))),
         };
         let (mut hasher, mut size) = (Hasher::new(), 0);
@@ -137,12 +136,15 @@ impl Store {
         })
     }
 
-    /// Whether the models that had a blob are gone.
-    fn was_removed(&self, blob: &Blob) -> bool {
-        let is_gone = |(name, _): &(String, String)| {
-            crate::Name::parse(name).is_ok_and(|name| !self.manifest_path(&name).exists())
-        };
-        blob.used.models.iter().all(is_gone)
+    /// Whether a model needs a blob that is not there: somebody may have removed it meanwhile with the models that it
+    /// was of, and may have brought it anew.
+    fn is_missed(&self, blob: &Blob) -> Result<bool, StoreError> {
+        let _store_lock = self.lock_to_read()?;
+        if self.blobs().path(&blob.digest).exists() {
+            return Ok(false);
+        }
+        let needs = |manifest: Manifest| manifest.files.iter().any(|file| file.sha256 == blob.digest);
+        Ok(self.manifests()?.into_iter().any(|(_, manifest)| manifest.is_ok_and(needs)))
     }
 
     fn fault(&self, blob: &Blob, wrong: &Wrong) -> Fault {

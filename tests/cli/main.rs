@@ -16,6 +16,7 @@ mod languages;
 mod minisign;
 mod run;
 mod search;
+mod store;
 mod support;
 #[cfg(unix)]
 mod swaps;

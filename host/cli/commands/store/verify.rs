@@ -27,7 +27,8 @@ pub(super) async fn run(global: &GlobalOptions) -> Result {
         for fault in &verified.faults {
             output.line(format_args!("{}", fault.message))?;
         }
-        let (files, models) = (verified.files, verified.models);
+        let counted = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+        let (files, models) = (counted(verified.files, "file"), counted(verified.models, "model"));
         let size = output::bytes(verified.bytes);
         let outcome = match verified.faults.len() {
             0 => "all is as it should be".to_owned(),
@@ -35,7 +36,7 @@ pub(super) async fn run(global: &GlobalOptions) -> Result {
             count => format!("{count} things are not as they should be"),
         };
         if !global.quiet || !verified.faults.is_empty() {
-            output.line(format_args!("{files} files of {models} models, {size}: {outcome}"))?;
+            output.line(format_args!("{files} of {models}, {size}: {outcome}"))?;
         }
         output.flush()?;
     }

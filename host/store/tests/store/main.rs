@@ -3,12 +3,15 @@
 
 #![allow(clippy::unwrap_used)] // clippy knows `#[test]` functions only, not what they call
 
+mod damage;
 mod estimate;
 mod facts;
 #[cfg(feature = "hub")]
 mod hub;
+mod imports;
 #[cfg(feature = "hub")]
 mod minisign;
+mod models;
 mod names;
 mod pulls;
 mod search;

@@ -37,7 +37,7 @@ fn what_is_no_name_is_refused() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     /// Whatever a name is made of, what is stored by it lies in the store, and is found by it and no other.
     #[test]
