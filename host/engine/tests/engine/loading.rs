@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
 use wasmlx_backend::fake::{FakeBackend, FakeScript, Gate};
-use wasmlx_backend::{BackendError, BackendErrorKind, Dtype, LoadOptions};
-use wasmlx_engine::{CancelToken, Engine, EngineErrorKind, LoadRequest, Model};
+use wasmlx_backend::{BackendError, BackendErrorKind, Dtype, LoadOptions, QuantizeRequest};
+use wasmlx_engine::{CancelToken, Engine, EngineErrorKind, LoadRequest, Model, QuantizeTask};
 
 use crate::support::{answer, bytes, collect, context, load_request, model, request, start, wait};
 
@@ -296,4 +296,22 @@ fn a_device_that_cannot_start_says_why() {
     assert!(error.to_string().contains("no library"), "{error}");
     let backend = FakeBackend::new(FakeScript::new());
     Engine::start(move || Ok(Box::new(backend))).unwrap();
+}
+
+#[test]
+fn a_device_that_does_not_quantise_says_so_and_who_has_gone_starts_nothing() {
+    let (engine, _probe) = start(FakeScript::new());
+    let task = |cancel: &CancelToken| QuantizeTask {
+        request: QuantizeRequest { source: "models/fake".into(), destination: "out".into(), bits: 4, group_size: 64 },
+        progress: None,
+        cancel: cancel.clone(),
+    };
+    let cancel = CancelToken::new();
+    let error = wait(engine.quantize(task(&cancel))).unwrap_err();
+    assert_eq!(error.kind(), EngineErrorKind::Unsupported);
+    assert!(error.to_string().contains("does not quantise"), "{error}");
+    cancel.cancel();
+    let error = wait(engine.quantize(task(&cancel))).unwrap_err();
+    assert_eq!(error.kind(), EngineErrorKind::Cancelled);
+    assert!(error.to_string().contains("quantising models/fake was cancelled"), "{error}");
 }
