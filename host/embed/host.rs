@@ -433,7 +433,7 @@ impl Host {
 
     /// The device thread, started at the first call, to whose end it comes whether or not the caller waits. A device
     /// that did not come up does not come up later.
-    async fn engine(&self) -> Result<Engine> {
+    pub(crate) async fn engine(&self) -> Result<Engine> {
         let make = self.lock_backend().take();
         if let Some(make) = make {
             let this = self.clone();

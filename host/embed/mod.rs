@@ -30,6 +30,7 @@ mod model;
 mod place;
 #[cfg(feature = "hub")]
 mod pull;
+mod quantize;
 mod report;
 mod sampler;
 mod saved_chat;
@@ -68,6 +69,7 @@ pub use mcp::McpServer;
 pub use model::Model;
 #[cfg(feature = "hub")]
 pub use pull::{PullOptions, PullReport};
+pub use quantize::QuantizeOptions;
 pub use report::{Cost, FinishReason, Report};
 pub use sampler::{DEFAULT_POLICY, Sampler};
 pub use saved_chat::SavedChat;

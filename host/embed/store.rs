@@ -26,7 +26,7 @@ pub struct ModelStore {
 #[derive(Default)]
 pub struct WorkOptions {
     progress: Option<OnProgress>,
-    cancel: CancelToken,
+    pub(super) cancel: CancelToken,
 }
 
 type OnProgress = Box<dyn Fn(&Progress) + Send + Sync>;
@@ -34,9 +34,9 @@ type OnProgress = Box<dyn Fn(&Progress) + Send + Sync>;
 /// What to take into the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImportRequest {
-    path: PathBuf,
-    model: Option<String>,
-    name: Option<String>,
+    pub(super) path: PathBuf,
+    pub(super) model: Option<String>,
+    pub(super) name: Option<String>,
 }
 
 /// What is to be bound to a model, or no longer. What is left out stays as it is.
@@ -69,16 +69,19 @@ impl WorkOptions {
         self
     }
 
+    /// Tells how far it is.
+    pub(super) fn tell(&self, progress: &Progress) {
+        if let Some(told) = &self.progress {
+            told(progress);
+        }
+    }
+
     /// Does work that is watched so.
-    fn watch<T>(
+    pub(super) fn watch<T>(
         &self,
         work: impl FnOnce(&Monitor<'_>) -> std::result::Result<T, StoreError>,
     ) -> std::result::Result<T, StoreError> {
-        let report = |progress: &Progress| {
-            if let Some(told) = &self.progress {
-                told(progress);
-            }
-        };
+        let report = |progress: &Progress| self.tell(progress);
         work(&Monitor::new(&report, &|| self.cancel.is_cancelled()))
     }
 }

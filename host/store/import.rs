@@ -5,6 +5,7 @@
 //! names share: it is not made read-only, and who changes it in place changes the blob, which `verify` then tells. Small
 //! files are what people edit in place, so they are always copied.
 
+mod conversion;
 mod source;
 
 use std::fs::{self, File};
@@ -14,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::blobs::Kept;
 use crate::digest::Hasher;
-use crate::files::{check_space, io_error, remove_file};
+use crate::files::{check_space, io_error, remove_file, remove_folder};
 use crate::hashing::{Stopped, hash, in_parallel};
 use crate::lock::FileLock;
 use crate::usage::now;
@@ -22,6 +23,7 @@ use crate::{
     Bindings, DEFAULT_MODEL, Digest, GitHash, Manifest, ManifestFile, Meter, ModelFacts, Monitor, Name, PartialKey,
     Pull, Source, Stage, Store, StoreError, StoreErrorKind, WantedFile,
 };
+pub use conversion::Conversion;
 use source::{Claimed, SourceFile, SourceModel};
 
 /// A file with fewer bytes is copied, not linked.
@@ -81,8 +83,21 @@ impl Store {
             return Err(taken(&name, "it is the model's that ships with the program"));
         }
         let facts = ModelFacts::of_folder(&source.folder);
-        let mut pull = self.begin_pull(&name, Vec::new(), &|| monitor.waiting(&name.to_string()), monitor)?;
-        match self.bring(&mut pull, source, facts, monitor) {
+        let origin = Source::Import { path: source.folder.display().to_string().replace(char::is_control, "?") };
+        self.take(&name, source, origin, facts, monitor)
+    }
+
+    /// Makes files a model of the store.
+    fn take(
+        &self,
+        name: &Name,
+        source: SourceModel,
+        origin: Source,
+        facts: ModelFacts,
+        monitor: &Monitor<'_>,
+    ) -> Result<Imported, StoreError> {
+        let mut pull = self.begin_pull(name, Vec::new(), &|| monitor.waiting(&name.to_string()), monitor)?;
+        match self.bring(&mut pull, source, origin, facts, monitor) {
             Ok((manifest, mut imported)) => {
                 imported.manifest = pull.commit(manifest)?;
                 Ok(imported)
@@ -100,6 +115,7 @@ impl Store {
         &self,
         pull: &mut Pull,
         source: SourceModel,
+        origin: Source,
         facts: ModelFacts,
         monitor: &Monitor<'_>,
     ) -> Result<(Manifest, Imported), StoreError> {
@@ -115,7 +131,7 @@ impl Store {
         files.sort_by(|one, other| one.path.cmp(&other.path));
         let manifest = Manifest {
             name: pull.name().clone(),
-            source: Source::Import { path: source.folder.display().to_string().replace(char::is_control, "?") },
+            source: origin,
             created: now(),
             files,
             facts,
@@ -163,6 +179,11 @@ impl Store {
 }
 
 impl Staging {
+    /// A folder for what is written anew of a model; it is not there until somebody makes it.
+    fn converted(&self) -> PathBuf {
+        self.folder.join(format!("{}.converted", self.key))
+    }
+
     /// Brings files into the store's folder and hashes them, on all cores.
     fn stage(&self, mut files: Vec<SourceFile>, name: &Name, monitor: &Monitor<'_>) -> Result<Vec<Staged>, StoreError> {
         files.sort_by_key(|file| std::cmp::Reverse(file.size));
@@ -233,7 +254,7 @@ impl Staging {
             return Err(StoreError::new(StoreErrorKind::Corrupt, message));
         }
         let kept = if placed == Some(Placed::Linked) { Kept::Linked } else { Kept::Own };
-        Ok(Staged { file: source.clone(), path, digest, git, kept, shares_bytes: placed.is_some() })
+        Ok(Staged { file: source.clone(), path, digest, git, kept, shares_bytes: placed.is_some() && !source.is_ours })
     }
 }
 
@@ -243,6 +264,7 @@ impl Drop for Staging {
         for number in 0..self.next.load(Ordering::Relaxed) {
             let _ = remove_file(&self.folder.join(format!("{}.{number}", self.key)));
         }
+        let _ = remove_folder(&self.converted());
         let _ = remove_file(&self.folder.join(format!("{}.lock", self.key)));
     }
 }
@@ -252,10 +274,14 @@ impl Drop for Staging {
 enum Placed {
     Cloned,
     Linked,
+    Moved,
 }
 
 /// Brings a file to a path without reading its bytes, where that can be done.
 fn place(source: &SourceFile, path: &Path) -> Option<Placed> {
+    if source.is_ours && fs::rename(&source.found, path).is_ok() {
+        return Some(Placed::Moved);
+    }
     if clone_file(&source.found, path) {
         return Some(Placed::Cloned);
     }

@@ -67,7 +67,7 @@ pub use estimate::{Basis, Holding, MemoryEstimate, ModelMemory, weights_bytes};
 pub use facts::{CacheShape, LayerCounts, ModelFacts, Quantization, Runnable, SizeClass, Task};
 pub use files::free_space;
 pub use home::{HOME_VARIABLE, home};
-pub use import::Imported;
+pub use import::{Conversion, Imported};
 pub use manifest::{Bindings, Manifest, ManifestFile, Source, check_paths};
 pub use mapping::MAPPING;
 pub use model::ModelFolder;

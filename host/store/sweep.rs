@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::blobs::Blobs;
-use crate::files::{entries, io_error, remove_file, sync_folder};
+use crate::files::{entries, folder_size, io_error, remove_file, remove_folder, sync_folder};
 use crate::lock::FileLock;
 use crate::partial::{self, PartialKey};
 use crate::{Digest, Store, StoreError};
@@ -101,10 +101,13 @@ impl Store {
 }
 
 impl Swept {
-    /// Removes a file, and counts what that frees.
+    /// Removes a file, or a folder that a conversion was writing, and counts what that frees.
     fn remove(&mut self, path: &Path) -> Result<(), StoreError> {
-        let freed = fs::symlink_metadata(path).map(|file| freed(&file)).unwrap_or_default();
-        remove_file(path).map_err(|error| io_error("remove", path, &error))?;
+        let (freed, removed) = match path.is_dir() {
+            true => (folder_size(path), remove_folder(path)),
+            false => (fs::symlink_metadata(path).map(|file| freed(&file)).unwrap_or_default(), remove_file(path)),
+        };
+        removed.map_err(|error| io_error("remove", path, &error))?;
         self.files += 1;
         self.bytes += freed;
         Ok(())

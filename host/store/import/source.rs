@@ -38,6 +38,8 @@ pub(super) struct SourceFile {
     pub(super) size: u64,
     /// What a cache says that it is.
     pub(super) claimed: Option<Claimed>,
+    /// Whether it was written for the store alone, which may take it from where it lies.
+    pub(super) is_ours: bool,
 }
 
 /// What a file is said to be.
@@ -78,6 +80,13 @@ impl SourceModel {
                 _ => Err(not_cached(&format!("{} has several models; say which", cache.display()), &models)),
             },
         }
+    }
+
+    /// A model that was written for the store alone.
+    pub(super) fn written(folder: &Path) -> Result<Self, StoreError> {
+        let mut model = Self::of_folder(folder)?;
+        model.files.iter_mut().for_each(|file| file.is_ours = true);
+        Ok(model)
     }
 
     /// The name for it where the user says none.
@@ -164,7 +173,7 @@ fn collect(folder: &Path, prefix: &str, depth: usize, files: &mut Vec<SourceFile
             collect(&found, &path, depth - 1, files)?;
         } else if file.is_file() && is_kept(&found) {
             let claimed = if is_link { claimed(&found) } else { None };
-            files.push(SourceFile { path, size: file.len(), claimed, found });
+            files.push(SourceFile { path, size: file.len(), claimed, found, is_ours: false });
         }
     }
     Ok(())

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::json;
-use wasmlx::{CancelToken, Host, ImportRequest, WorkOptions};
+use wasmlx::{CancelToken, Host, ImportRequest, QuantizeOptions, WorkOptions};
 
 use crate::GlobalOptions;
 use crate::failure::Result;
@@ -25,6 +26,17 @@ pub(crate) struct Arguments {
     /// What to call it; left out: as its folder is called, or as it is on the hub
     #[arg(long)]
     name: Option<String>,
+    /// Quantise the weights to so many bits; a model of the store may be named in place of a folder
+    #[arg(long, value_name = "BITS", value_parser = one_of(["4", "8"]))]
+    quantize: Option<u32>,
+    /// How many weights share a scale: 64 where nothing is said
+    #[arg(long, value_name = "N", requires = "quantize", value_parser = one_of(["32", "64", "128"]))]
+    group_size: Option<u32>,
+}
+
+/// A number that is one of these.
+fn one_of<const N: usize>(numbers: [&'static str; N]) -> impl TypedValueParser<Value = u32> {
+    PossibleValuesParser::new(numbers).try_map(|number| number.parse::<u32>())
 }
 
 pub(super) async fn run(arguments: Arguments, global: &GlobalOptions) -> Result {
@@ -39,7 +51,14 @@ pub(super) async fn run(arguments: Arguments, global: &GlobalOptions) -> Result 
     let (token, shown) = (cancel.clone(), Arc::clone(&bars));
     let _guard = interrupt.guard(move || token.cancel());
     let options = WorkOptions::new().cancel(cancel).progress(move |progress| shown.update(progress));
-    let imported = Host::builder().build()?.store().import(request, options).await;
+    let host = Host::builder().build()?;
+    let imported = match arguments.quantize {
+        None => host.store().import(request, options).await,
+        Some(bits) => {
+            let group_size = arguments.group_size.unwrap_or(QuantizeOptions::default().group_size);
+            host.import_quantized(request, QuantizeOptions::bits(bits).group_size(group_size), options).await
+        }
+    };
     drop(bars);
     let imported = imported?;
 
@@ -56,7 +75,7 @@ pub(super) async fn run(arguments: Arguments, global: &GlobalOptions) -> Result 
     if !global.quiet {
         let shares = [
             (imported.linked, "shared with the originals"),
-            (imported.copied, "copied"),
+            (imported.copied, if arguments.quantize.is_some() { "written" } else { "copied" }),
             (imported.known, "in the store already"),
         ];
         for (bytes, how) in shares.into_iter().filter(|(bytes, _)| *bytes > 0) {
