@@ -14,6 +14,7 @@ mod https;
 mod languages;
 #[path = "../../host/store/tests/store/minisign.rs"]
 mod minisign;
+mod quantize;
 mod run;
 mod search;
 mod store;
