@@ -66,3 +66,54 @@ fn saved() {
 fn segments() {
     over_corpus("segments", targets::segments::run);
 }
+
+#[test]
+fn facts() {
+    over_corpus("facts", targets::facts::run);
+}
+
+#[test]
+fn hub() {
+    over_corpus("hub", targets::hub::run);
+}
+
+#[test]
+fn journal() {
+    over_corpus("journal", targets::journal::run);
+}
+
+#[test]
+fn manifest() {
+    over_corpus("manifest", targets::manifest::run);
+}
+
+#[test]
+fn mapping() {
+    over_corpus("mapping", targets::mapping::run);
+}
+
+#[test]
+fn safetensors() {
+    over_corpus("safetensors", targets::safetensors::run);
+}
+
+#[test]
+fn signature() {
+    over_corpus("signature", targets::signature::run);
+}
+
+#[test]
+fn tokenizer() {
+    over_corpus("tokenizer", targets::tokenizer::run);
+}
+
+#[test]
+fn usage() {
+    over_corpus("usage", targets::usage::run);
+}
+
+#[cfg(feature = "mlx")]
+#[test]
+fn config() {
+    over_corpus("config", targets::config::run);
+}

@@ -18,6 +18,10 @@ use crate::{StoreError, StoreErrorKind, tls};
 /// The most bytes of an answer that is no file. A list of a thousand files has some 300 kB.
 const MOST_JSON: usize = 32 << 20;
 
+/// The most pages of a list: the hub's own have a thousand entries each. All together they have at most [`MOST_JSON`]
+/// bytes.
+const MOST_PAGES: usize = 200;
+
 /// The most redirections on the way to one answer.
 const MOST_REDIRECTIONS: usize = 10;
 
@@ -46,6 +50,15 @@ pub(crate) struct Answer {
     pub(crate) url: Url,
     /// The headers of the hub's own first answer.
     pub(crate) first: HeaderMap,
+}
+
+/// A JSON answer, which may be part of a list.
+struct Page<T> {
+    value: T,
+    /// How long it was.
+    bytes: usize,
+    /// Where the list goes on.
+    next: Option<Url>,
 }
 
 impl HubClient {
@@ -114,7 +127,7 @@ impl HubClient {
             let is_last = number + 1 == self.endpoints.len();
             let attempts = if is_last { self.patience.attempts } else { self.patience.attempts.min(2) };
             match self.json_at(endpoint, &url, subject, attempts).await {
-                Ok((value, _)) => return Ok((value, number)),
+                Ok(page) => return Ok((page.value, number)),
                 Err(error) => {
                     if !is_last {
                         tracing::warn!("{error}; asking {}", self.endpoints[number + 1].name());
@@ -144,29 +157,29 @@ impl HubClient {
     ) -> Result<Vec<T>, StoreError> {
         let mut entries = Vec::new();
         let mut url = Some(address(endpoint, path, query));
-        let mut pages = 0;
+        let (mut pages, mut bytes) = (0, 0);
         while let Some(next) = url.take().filter(|_| entries.len() < most) {
-            let (page, link): (Vec<T>, _) = self.json_at(endpoint, &next, subject, self.patience.attempts).await?;
-            entries.extend(page);
-            pages += 1;
-            if pages > most {
+            let page: Page<Vec<T>> = self.json_at(endpoint, &next, subject, self.patience.attempts).await?;
+            entries.extend(page.value);
+            (pages, bytes) = (pages + 1, bytes + page.bytes);
+            if pages > MOST_PAGES || bytes > MOST_JSON {
                 let message = format!("{} answers with pages without end", endpoint.name());
                 return Err(StoreError::new(StoreErrorKind::InvalidAnswer, message));
             }
-            url = link;
+            url = page.next;
         }
         entries.truncate(most);
         Ok(entries)
     }
 
-    /// The JSON at an address, and the address of the next page.
+    /// The JSON at an address.
     async fn json_at<T: DeserializeOwned>(
         &self,
         endpoint: &Endpoint,
         url: &Url,
         subject: Subject<'_>,
         attempts: u32,
-    ) -> Result<(T, Option<Url>), StoreError> {
+    ) -> Result<Page<T>, StoreError> {
         let mut retries = Retries::new(&self.patience, attempts);
         loop {
             let waited = || Failure::passing(format_args!("{} did not answer in time", endpoint.name()));
@@ -183,7 +196,7 @@ impl HubClient {
         endpoint: &Endpoint,
         url: &Url,
         subject: Subject<'_>,
-    ) -> Result<(T, Option<Url>), Failure> {
+    ) -> Result<Page<T>, Failure> {
         let mut answer = self.get(endpoint, url, HeaderMap::new(), subject).await?;
         let mut body = Vec::new();
         while let Some(piece) = answer.response.chunk().await.map_err(|error| passing(endpoint, &error))? {
@@ -197,7 +210,7 @@ impl HubClient {
             let message = format!("{} answers with what is not understood: {error}", endpoint.name());
             StoreError::new(StoreErrorKind::InvalidAnswer, message)
         })?;
-        Ok((value, next_page(endpoint, answer.response.headers())))
+        Ok(Page { value, bytes: body.len(), next: next_page(endpoint, answer.response.headers()) })
     }
 
     /// One request, redirections followed. The answer is one of success.

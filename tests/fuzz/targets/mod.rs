@@ -1,4 +1,4 @@
-//! What is fuzzed: every reader of what a guest says, or of a file that may be anyone's. Each `run` takes any bytes and
+//! What is fuzzed: every reader of what a guest or a server says, or of a file that may be anyone's. Each `run` takes any bytes and
 //! panics where a promise is broken.
 
 #![allow(clippy::unwrap_used, reason = "a broken promise panics")]
@@ -8,18 +8,56 @@ pub(crate) mod artefact;
 pub(crate) mod cases;
 pub(crate) mod choices;
 pub(crate) mod component;
+#[cfg(feature = "mlx")]
+pub(crate) mod config;
+pub(crate) mod facts;
+pub(crate) mod hub;
+pub(crate) mod journal;
+pub(crate) mod manifest;
+pub(crate) mod mapping;
 pub(crate) mod outputs;
+pub(crate) mod safetensors;
 pub(crate) mod saved;
 pub(crate) mod segments;
+pub(crate) mod signature;
+pub(crate) mod tokenizer;
+pub(crate) mod usage;
 
-use std::sync::LazyLock;
+use std::path::Path;
+use std::sync::{LazyLock, OnceLock};
 
 use wasmlx_components::{Runtime, RuntimeOptions};
+use wasmlx_store::Store;
 
 /// The runtime of all targets that need one.
 fn runtime() -> &'static Runtime {
     static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new(RuntimeOptions::default()).unwrap());
     &RUNTIME
+}
+
+/// What runs what waits for sockets.
+fn tokio() -> &'static tokio::runtime::Runtime {
+    static TOKIO: LazyLock<tokio::runtime::Runtime> =
+        LazyLock::new(|| tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap());
+    &TOKIO
+}
+
+/// A folder of a target's own, made at its first run.
+struct Home(OnceLock<tempfile::TempDir>);
+
+impl Home {
+    const fn new() -> Self {
+        Self(OnceLock::new())
+    }
+
+    fn path(&self) -> &Path {
+        self.0.get_or_init(|| tempfile::tempdir().unwrap()).path()
+    }
+
+    /// The store that it is the home of.
+    fn store(&self) -> Store {
+        Store::open(self.path())
+    }
 }
 
 /// Takes numbers off the front of some bytes; zeros once they are spent.
