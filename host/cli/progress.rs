@@ -55,11 +55,6 @@ impl Bars {
         bar.set_length(progress.total);
         bar.set_position(progress.done);
     }
-
-    /// Writes a line to stderr above the bars.
-    pub(crate) fn note(&self, line: impl std::fmt::Display) {
-        self.screen.suspend(|| crate::output::note(line));
-    }
 }
 
 impl Drop for Bars {

@@ -96,21 +96,20 @@ impl Store {
         facts: ModelFacts,
         monitor: &Monitor<'_>,
     ) -> Result<Imported, StoreError> {
-        let mut pull = self.begin_pull(name, Vec::new(), &|| monitor.waiting(&name.to_string()), monitor)?;
+        // What a pull of the same name has brought stays wanted until the model is there.
+        let before = self.intent(name).ok().flatten().map(|intent| intent.files).unwrap_or_default();
+        let mut pull = self.begin_pull(name, before.clone(), &|| monitor.waiting(&name.to_string()), monitor)?;
         match self.bring(&mut pull, source, origin, facts, monitor) {
-            Ok((manifest, mut imported)) => {
-                imported.manifest = pull.commit(manifest)?;
-                Ok(imported)
-            }
+            Ok(imported) => Ok(Imported { manifest: pull.commit(imported.manifest)?, ..imported }),
             Err(error) => {
                 // What is left over is swept with the next change.
-                let _ = pull.abandon();
+                let _ = if before.is_empty() { pull.abandon() } else { pull.want(before) };
                 Err(error)
             }
         }
     }
 
-    /// Brings the files, and gives the manifest to be written.
+    /// Brings the files, and says which manifest is to be written.
     fn bring(
         &self,
         pull: &mut Pull,
@@ -118,7 +117,7 @@ impl Store {
         origin: Source,
         facts: ModelFacts,
         monitor: &Monitor<'_>,
-    ) -> Result<(Manifest, Imported), StoreError> {
+    ) -> Result<Imported, StoreError> {
         let staging = self.staging()?;
         let staged = staging.stage(source.files, pull.name(), monitor)?;
         let files = staged.iter().map(|staged| ManifestFile {
@@ -138,11 +137,7 @@ impl Store {
             bindings: Bindings::default(),
         };
         if let Ok(Some(before)) = self.manifest(&manifest.name)
-            && before
-                .files
-                .iter()
-                .map(|file| (&file.path, file.sha256))
-                .ne(manifest.files.iter().map(|file| (&file.path, file.sha256)))
+            && !has_same_files(&before, &manifest)
         {
             return Err(taken(&manifest.name, "a model with other files has it"));
         }
@@ -152,18 +147,20 @@ impl Store {
             size: file.size,
         });
         pull.want(wanted.collect())?;
-        let mut imported = Imported { manifest: manifest.clone(), linked: 0, copied: 0, known: 0 };
+        let mut imported = Imported { manifest, linked: 0, copied: 0, known: 0 };
         let blobs = self.blobs();
         for staged in &staged {
-            let count = match () {
-                () if blobs.contains(&staged.digest, staged.file.size) => &mut imported.known,
-                () if staged.shares_bytes => &mut imported.linked,
-                () => &mut imported.copied,
+            let count = if blobs.contains(&staged.digest, staged.file.size) {
+                &mut imported.known
+            } else if staged.shares_bytes {
+                &mut imported.linked
+            } else {
+                &mut imported.copied
             };
             *count += staged.file.size;
             blobs.insert_file(&staged.path, &staged.digest, staged.kept)?;
         }
-        Ok((manifest, imported))
+        Ok(imported)
     }
 
     fn staging(&self) -> Result<Staging, StoreError> {
@@ -321,6 +318,12 @@ fn clone_file(_: &Path, _: &Path) -> bool {
 fn is_on_one_disk(one: &Path, other: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     matches!((fs::metadata(one), fs::metadata(other)), (Ok(one), Ok(other)) if one.dev() == other.dev())
+}
+
+fn has_same_files(one: &Manifest, other: &Manifest) -> bool {
+    let files =
+        |manifest: &Manifest| manifest.files.iter().map(|file| (file.path.clone(), file.sha256)).collect::<Vec<_>>();
+    files(one) == files(other)
 }
 
 fn taken(name: &Name, why: &str) -> StoreError {

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use crate::digest::Hasher;
-use crate::files::{io_error, make_folder, sync_folder};
+use crate::files::{io_error, is_same_file, make_folder, sync_folder};
 use crate::hashing::{Stopped, hash, in_parallel};
 use crate::{Digest, Manifest, Meter, Monitor, Source, Stage, Store, StoreError};
 
@@ -50,8 +50,11 @@ struct Use {
 /// What is wrong with a blob.
 enum Wrong {
     Missing,
-    Size(u64),
-    Bytes(Digest),
+    /// The file that was looked at, and what it has.
+    Size(fs::Metadata, u64),
+    Bytes(fs::Metadata, Digest),
+    /// It is what its name says, and not what a manifest says.
+    Manifest(u64),
     Unreadable(StoreError),
 }
 
@@ -109,8 +112,8 @@ impl Store {
     /// What is wrong with a blob, if anything.
     fn look_at(&self, blob: &Blob, meter: &Meter<'_>) -> Result<Option<Wrong>, StoreError> {
         let path = self.blobs().path(&blob.digest);
-        let file = match File::open(&path) {
-            Ok(file) => file,
+        let (file, opened) = match File::open(&path).and_then(|file| Ok((file.metadata()?, file))) {
+            Ok((opened, file)) => (file, opened),
             Err(_) if !path.exists() => return Ok(self.is_missed(blob)?.then_some(Wrong::Missing)),
             Err(error) => return Ok(Some(Wrong::Unreadable(io_error("read", &path, &error)))),
         };
@@ -125,14 +128,12 @@ impl Store {
             Err(Stopped::Read(error)) => return Ok(Some(Wrong::Unreadable(io_error("read", &path, &error)))),
         }
         let (digest, _) = hasher.finish();
-        Ok(match () {
-            () if digest != blob.digest && blob.used.size.is_some_and(|wanted| wanted != size) => {
-                Some(Wrong::Size(size))
-            }
-            () if digest != blob.digest => Some(Wrong::Bytes(digest)),
-            // The manifest is wrong then; the bytes are what their name says.
-            () if blob.used.size.is_some_and(|wanted| wanted != size) => Some(Wrong::Size(size)),
-            () => None,
+        let has_other_size = blob.used.size.is_some_and(|wanted| wanted != size);
+        Ok(match (digest == blob.digest, has_other_size) {
+            (true, false) => None,
+            (true, true) => Some(Wrong::Manifest(size)),
+            (false, true) => Some(Wrong::Size(opened, size)),
+            (false, false) => Some(Wrong::Bytes(opened, digest)),
         })
     }
 
@@ -152,15 +153,15 @@ impl Store {
         let file = path.display();
         let what = match wrong {
             Wrong::Missing => format!("{file} is missing"),
-            Wrong::Size(size) => {
+            Wrong::Size(_, size) | Wrong::Manifest(size) => {
                 let wanted = blob.used.size.unwrap_or_default();
                 format!("{file} has {size} bytes and should have {wanted}")
             }
-            Wrong::Bytes(digest) => format!("{file} has other bytes than its name says, of SHA-256 {digest}"),
+            Wrong::Bytes(_, digest) => format!("{file} has other bytes than its name says, of SHA-256 {digest}"),
             Wrong::Unreadable(error) => error.to_string(),
         };
         let moved_to = match wrong {
-            Wrong::Size(_) | Wrong::Bytes(_) => self.put_aside(&blob.digest, &path),
+            Wrong::Size(opened, _) | Wrong::Bytes(opened, _) => self.put_aside(&blob.digest, &path, opened),
             _ => None,
         };
         let models: Vec<String> = blob.used.models.iter().map(|(name, _)| name.clone()).collect();
@@ -176,9 +177,13 @@ impl Store {
         Fault { message: format!("{what}{whose}{aside}; {to_do}"), digest: Some(blob.digest), models, moved_to }
     }
 
-    /// Puts a blob where nobody takes it for what it should be. None where that is not possible: then it is only told.
-    fn put_aside(&self, digest: &Digest, path: &Path) -> Option<PathBuf> {
+    /// Puts a blob where nobody takes it for what it should be. None where that is not possible, or where somebody has
+    /// brought it anew meanwhile: then it is only told.
+    fn put_aside(&self, digest: &Digest, path: &Path, opened: &fs::Metadata) -> Option<PathBuf> {
         let _store_lock = self.lock_to_write().ok()?;
+        if !is_same_file(&fs::metadata(path).ok()?, opened) {
+            return None;
+        }
         let folder = self.blobs().corrupt();
         make_folder(&folder).ok()?;
         let aside = folder.join(format!("sha256-{digest}"));

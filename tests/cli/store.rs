@@ -241,6 +241,31 @@ fn a_store_that_is_only_read_is_used_and_left_as_it_is() {
     assert_eq!(stored().collect::<Vec<_>>(), before);
 }
 
+/// Ctrl-C ends an import at once and leaves nothing.
+#[cfg(unix)]
+#[test]
+fn an_import_that_is_interrupted_leaves_nothing() {
+    let home = Home::new();
+    let source = home.beside("large");
+    fs::create_dir(&source).unwrap();
+    fs::write(source.join("config.json"), "{}").unwrap();
+    // All of it a hole: it takes seconds to be hashed, and no room.
+    fs::File::create(source.join("model.safetensors")).unwrap().set_len(16 << 30).unwrap();
+    let mut command = home.command(&["store", "import", source.to_str().unwrap()]);
+    let mut child = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    while !home.blobs().iter().any(|file| fs::metadata(file).is_ok_and(|file| file.len() == 16 << 30)) {
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        std::thread::yield_now();
+    }
+    let interrupt = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(interrupt.unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("broken off"));
+    assert_eq!(home.blobs().len(), 0);
+    assert_eq!(home.run(&["store", "list", "--json"]).ok().json(), json!([]));
+}
+
 /// A home that was moved is the same store, and one that was copied without its links too.
 #[test]
 fn a_home_can_be_moved_and_copied() {
