@@ -86,6 +86,24 @@ fn who_breaks_it_off_leaves_nothing() {
     assert!(home.store.list().unwrap().unfinished.is_empty());
 }
 
+#[test]
+fn an_import_that_fails_leaves_a_pull_of_the_same_name_as_it_was() {
+    let home = Home::new();
+    let files: &[(&str, &[u8])] = &[("config.json", b"{}"), ("model.safetensors", b"weights")];
+    let pull = crate::support::begin(&home.store, "m", files);
+    crate::support::fetch(&pull, "model.safetensors", b"weights");
+    drop(pull);
+    let folder = home.beside().join("m");
+    write(&folder, files);
+    let monitor = Monitor::new(&|_| {}, &|| true);
+    assert!(home.store.import(&folder, None, None, &monitor).is_err());
+    assert_eq!(home.store.list().unwrap().unfinished[0].done, 7);
+    // Who imports it is done with the pull.
+    assert!(import(&home, &folder, None).is_ok());
+    assert!(home.store.list().unwrap().unfinished.is_empty());
+    assert_eq!(home.blobs(), 2);
+}
+
 /// A model in a cache as the hub's own client keeps it; the folder of its snapshot.
 #[cfg(unix)]
 fn cached(cache: &Path, repository: &str, commit: &str, weights: &[u8]) -> PathBuf {
