@@ -75,13 +75,25 @@ impl HubClient {
         Ok(ModelInfo { id, commit: sha, endpoint })
     }
 
-    /// The files at a commit.
+    /// The files at a commit, as the first hub that lists them has it.
     ///
     /// # Errors
     /// As [`HubClient::model`] has them.
     pub async fn files(&self, repository: &str, model: &ModelInfo) -> Result<Vec<RemoteFile>, StoreError> {
-        let endpoint = &self.hubs()[model.endpoint];
-        self.files_at(endpoint, repository, &model.commit).await
+        let mut hubs = self.hubs_from(model).peekable();
+        loop {
+            let Some(endpoint) = hubs.next() else { return Err(no_hub()) };
+            match (self.files_at(endpoint, repository, &model.commit).await, hubs.peek()) {
+                (Err(error), Some(next)) if is_the_hubs(&error) => tracing::warn!("{error}; asking {}", next.name()),
+                (files, _) => return files,
+            }
+        }
+    }
+
+    /// The hub that told of a model first, then the others in order.
+    pub(super) fn hubs_from(&self, model: &ModelInfo) -> impl Iterator<Item = &Endpoint> {
+        let others = self.hubs().iter().enumerate().filter(|(number, _)| *number != model.endpoint);
+        [&self.hubs()[model.endpoint]].into_iter().chain(others.map(|(_, endpoint)| endpoint))
     }
 
     async fn files_at(
@@ -107,6 +119,25 @@ impl HubClient {
         });
         files.collect()
     }
+}
+
+/// Whether another hub may do better.
+pub(super) fn is_the_hubs(error: &StoreError) -> bool {
+    use StoreErrorKind as Kind;
+    matches!(
+        error.kind(),
+        Kind::Unreachable
+            | Kind::RateLimited
+            | Kind::Denied
+            | Kind::NotFound
+            | Kind::NoSuchRevision
+            | Kind::InvalidAnswer
+            | Kind::Corrupt
+    )
+}
+
+pub(super) fn no_hub() -> StoreError {
+    StoreError::new(StoreErrorKind::InvalidInput, "no hub is named")
 }
 
 /// The two parts of a repository's id.

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 use url::Url;
 
+use super::api::no_hub;
 use super::options::Endpoint;
 use super::refusal::{self, Subject};
 use super::retry::{Failure, Retries};
@@ -140,7 +141,7 @@ impl HubClient {
                 }
             }
         }
-        Err(failed.unwrap_or_else(|| StoreError::new(StoreErrorKind::InvalidInput, "no hub is named")))
+        Err(failed.unwrap_or_else(no_hub))
     }
 
     /// All entries of a list that comes on pages, from one hub: up to `most` of them.

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use url::Url;
 
+use super::api::no_hub;
 use super::{Patience, Token};
 use crate::{StoreError, StoreErrorKind};
 
@@ -90,7 +91,7 @@ impl Endpoint {
             parsed.push(Self { url, trusted, is_hub: true });
         }
         match parsed.is_empty() {
-            true => Err(StoreError::new(StoreErrorKind::InvalidInput, "no hub is named")),
+            true => Err(no_hub()),
             false => Ok(parsed),
         }
     }

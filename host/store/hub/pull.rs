@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, spawn_blocking};
 
+use super::api::{is_the_hubs, no_hub};
 use super::options::Endpoint;
 use super::transfer::{self, Traffic};
 use super::{HubClient, RemoteFile, Selection};
@@ -125,16 +126,13 @@ impl HubClient {
             done: AtomicU64::new(0),
             fetched: AtomicU64::new(0),
         });
-        // The hub that told of the commit first, then the others in order.
-        let hubs = self.hubs();
-        let (chosen, rest) = (&hubs[model.endpoint], hubs.iter().enumerate());
-        let others = rest.filter(|(number, _)| *number != model.endpoint).map(|(_, endpoint)| endpoint);
-        let endpoints: Vec<Endpoint> = [chosen].into_iter().chain(others).cloned().collect();
+        let endpoints: Vec<Endpoint> = self.hubs_from(&model).cloned().collect();
+        let endpoint = endpoints[0].name().to_owned();
         let work = Arc::new(Work { traffic, pull, endpoints, signals });
         let digests = work.fetch_all(store, monitor).await?;
 
         let source = Source::Hub {
-            endpoint: chosen.name().to_owned(),
+            endpoint,
             repository: work.traffic.repository.clone(),
             revision: name.tag().to_owned(),
             commit: model.commit,
@@ -235,9 +233,7 @@ impl Work {
     async fn fetch(self: &Arc<Self>, number: usize) -> Result<Digest, StoreError> {
         let mut endpoints = self.endpoints.iter().peekable();
         loop {
-            let Some(endpoint) = endpoints.next() else {
-                return Err(StoreError::new(StoreErrorKind::InvalidInput, "no hub is named"));
-            };
+            let Some(endpoint) = endpoints.next() else { return Err(no_hub()) };
             match (self.fetch_from(endpoint, number).await, endpoints.peek()) {
                 (Err(error), Some(next)) if is_the_hubs(&error) => tracing::warn!("{error}; asking {}", next.name()),
                 (fetched, _) => return fetched,
@@ -285,21 +281,6 @@ impl Work {
             }
         }
     }
-}
-
-/// Whether another hub may do better.
-fn is_the_hubs(error: &StoreError) -> bool {
-    use StoreErrorKind as Kind;
-    matches!(
-        error.kind(),
-        Kind::Unreachable
-            | Kind::RateLimited
-            | Kind::Denied
-            | Kind::NotFound
-            | Kind::NoSuchRevision
-            | Kind::InvalidAnswer
-            | Kind::Corrupt
-    )
 }
 
 fn wanted(files: Vec<RemoteFile>) -> Vec<WantedFile> {

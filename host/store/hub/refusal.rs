@@ -1,8 +1,9 @@
 //! What a hub's "no" means, and what to do about it.
 
+use std::time::SystemTime;
+
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
-use std::time::SystemTime;
 
 use super::options::Endpoint;
 use super::retry::{Failure, retry_after};
@@ -64,7 +65,9 @@ pub(super) fn failure(
                 subject.revision.unwrap_or("main")
             ),
         ),
-        ("EntryNotFound", _) => error(StoreErrorKind::NotFound, format!("{hub} has no {what}")),
+        ("EntryNotFound", _) | (_, 404) if code != "RepoNotFound" && subject.file.is_some() => {
+            error(StoreErrorKind::NotFound, format!("{hub} has no {what}"))
+        }
         (_, 401) if with_token && code != "RepoNotFound" => error(
             StoreErrorKind::Denied,
             format!(

@@ -54,7 +54,7 @@ fn a_lie_about_the_length_changes_nothing() {
 
 #[test]
 fn wrong_bytes_are_fetched_once_more_and_then_refused() {
-    let scene = is_survived([Fault::new(BYTES, Action::WrongByte { at: 7_000_000 }).times(5)]);
+    let scene = is_survived([Fault::new(BYTES, Action::WrongByte { at: 7_000_000 }).times(3)]);
     assert_eq!(scene.sent(), 2 * WEIGHTS);
     is_survived([Fault::new(SMALL, Action::WrongByte { at: 3 }).times(1)]);
     let scene = is_told(
@@ -131,10 +131,13 @@ fn a_server_without_ranges_is_read_in_one_piece() {
     let scene = is_survived([Fault::new(BYTES, Action::WholeFile)]);
     let last = scene.hub.requests().into_iter().rev().find(|request| request.at_cdn).unwrap();
     assert_eq!((last.range, last.sent), (None, WEIGHTS));
-    is_survived([
-        Fault::new(BYTES, Action::Drop { after: 9_000_000 }).after(6).times(1),
-        Fault::new(BYTES, Action::WholeFile),
-    ]);
+    // It breaks off: there is nothing to take up.
+    let scene = Scene::new();
+    scene.hub.fault(Fault::new(BYTES, Action::Drop { after: 9_000_000 }).after(1).times(1));
+    scene.hub.fault(Fault::new(BYTES, Action::WholeFile));
+    scene.pull_as(MODEL, &PullOptions { connections: 1, ..PullOptions::default() }).unwrap();
+    scene.assert_has(&model(1));
+    assert!(scene.sent() >= WEIGHTS + 9_000_000);
 }
 
 #[test]
@@ -152,7 +155,7 @@ fn lists_without_end_are_not_read_to_it() {
 
 #[test]
 fn links_that_expire_are_asked_for_anew() {
-    let scene = is_survived([Fault::new(BYTES, Action::status(403, "X", "expired")).after(2).times(2)]);
+    let scene = is_survived([Fault::new(BYTES, Action::status(403, "X", "expired")).after(2).times(1)]);
     let resolved = scene.hub.requests().iter().filter(|request| request.path.ends_with("model.safetensors")).count();
     assert!(resolved > 1, "the hub was asked where the weights are");
 }

@@ -20,8 +20,8 @@ use crate::support::Home;
 /// The model of these tests.
 const MODEL: &str = "maker/model";
 
-/// Bytes of its weights: they come in five parts.
-const WEIGHTS: u64 = 20 << 20;
+/// Bytes of its weights: they come in three parts.
+const WEIGHTS: u64 = 12 << 20;
 
 /// What its pull wants.
 const FILES: [&str; 4] = ["README.md", "config.json", "model.safetensors", "tokenizer.json"];
