@@ -2,7 +2,7 @@
 
 use wasmlx_engine::CancelToken;
 use wasmlx_store::hub::{self, HubClient, HubOptions, Selection, Token};
-use wasmlx_store::{Manifest, Monitor, Name, Progress};
+use wasmlx_store::{Manifest, Monitor, Name, Progress, catalogue_name};
 
 use super::error::{Error, ErrorKind, Result};
 use super::host::Host;
@@ -110,8 +110,8 @@ impl PullOptions {
 }
 
 impl Host {
-    /// Brings a model from a hub into the store, or up to date: `OWNER/NAME`, which a colon and a revision may follow. What
-    /// is there of it is not fetched; what comes is what the hub published, by its hashes. Several processes that want
+    /// Brings a model from a hub into the store, or up to date: `OWNER/NAME` or a short name of the
+    /// [`catalogue`](crate::catalogue()), which a colon and a revision may follow. What is there of it is not fetched; what comes is what the hub published, by its hashes. Several processes that want
     /// the same fetch it once. Needs a tokio runtime with I/O and time. Dropping the future breaks it off; the next pull
     /// goes on where it was.
     ///
@@ -119,7 +119,7 @@ impl Host {
     /// `NotFound`, `Denied` (gated, private), `Unreachable`, `InvalidInput`, `InvalidModel` for what cannot be run here or
     /// is not what was published, `Cancelled`, `NoSpace`, `ReadOnly`, `Io`. Each says what to do.
     pub async fn pull(&self, model: &str, options: PullOptions) -> Result<PullReport> {
-        let mut name = Name::parse(model)?;
+        let mut name = catalogue_name(model).map_or_else(|| Name::parse(model), Ok)?;
         if let Some(revision) = &options.revision {
             name = name.with_tag(revision)?;
         }

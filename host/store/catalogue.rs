@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::Name;
 use crate::estimate::{Holding, MemoryEstimate};
 use crate::facts::{ModelFacts, Quantization, Task};
 use crate::search::{Candidate, Origin};
@@ -80,6 +81,16 @@ pub fn catalogue() -> &'static [CatalogueEntry] {
 /// The entry of a short name, in any case: what `wasmlx pull qwen3-0.6b` means.
 pub fn catalogue_entry(short: &str) -> Option<&'static CatalogueEntry> {
     CATALOGUE.iter().find(|entry| entry.short.eq_ignore_ascii_case(short))
+}
+
+/// The model that a short name of the catalogue stands for, at the revision that may follow it.
+pub fn catalogue_name(text: &str) -> Option<Name> {
+    let (short, revision) = text.split_once(':').map_or((text, None), |(short, revision)| (short, Some(revision)));
+    let name = Name::parse(&catalogue_entry(short)?.id).ok()?;
+    match revision {
+        Some(revision) => name.with_tag(revision).ok(),
+        None => Some(name),
+    }
 }
 
 /// The catalogue as a table in Markdown, as README has it. Memory is that of a GPU, with 4,096 tokens.

@@ -59,7 +59,7 @@ use std::path::{Path, PathBuf};
 use lock::FileLock;
 
 pub use blobs::Blobs;
-pub use catalogue::{CatalogueEntry, Checked, catalogue, catalogue_entry, catalogue_table};
+pub use catalogue::{CatalogueEntry, Checked, catalogue, catalogue_entry, catalogue_name, catalogue_table};
 pub use components::{ComponentEntry, ComponentSource, InstalledComponents, Listing, Signer, is_component_name};
 pub use digest::{Digest, GitHash};
 pub use error::{StoreError, StoreErrorKind};

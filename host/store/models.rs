@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::catalogue::catalogue_name;
 use crate::files::folder_size;
 use crate::lock::FileLock;
 use crate::partial::{self, PartialKey};
@@ -220,7 +221,7 @@ impl Store {
             meant.retain(|other| other.tag() == name.tag());
         }
         match meant[..] {
-            [] => Ok(None),
+            [] => Ok(catalogue_name(text).filter(|name| self.manifest_path(name).exists()).map(Found::Stored)),
             [one] => Ok(Some(Found::Stored(one.clone()))),
             _ => {
                 let names: Vec<String> = meant.iter().map(ToString::to_string).collect();
@@ -254,6 +255,7 @@ impl Store {
         names.insert(0, DEFAULT_MODEL.to_owned());
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let fetch = match Name::parse(text) {
+            Ok(_) if catalogue_name(text).is_some() => format!(". `wasmlx pull {text}` fetches it from the hub"),
             Ok(name) if name.host() == crate::HUB => format!(". `wasmlx pull {name}` fetches it from the hub"),
             _ => String::new(),
         };

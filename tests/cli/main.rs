@@ -14,6 +14,8 @@ mod https;
 mod languages;
 #[path = "../../host/store/tests/store/minisign.rs"]
 mod minisign;
+#[cfg(feature = "hub")]
+mod pull;
 mod quantize;
 mod run;
 mod search;

@@ -13,7 +13,8 @@ use crate::progress::Bars;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// OWNER/NAME as on the hub; a revision may follow, as in OWNER/NAME:v2 or OWNER/NAME@v2
+    /// OWNER/NAME as on the hub, or a short name of the catalogue (see `wasmlx search`); a revision may follow, as in
+    /// OWNER/NAME:v2 or OWNER/NAME@v2
     model: String,
     /// A branch, tag or commit
     #[arg(long, value_name = "REVISION")]
