@@ -7,6 +7,16 @@ use wasmlx_components::{ComponentErrorKind, ComponentKind, PolicyComponent, Runt
 use crate::guests::{GOOD, component, component_of, runtime};
 
 #[test]
+fn how_long_compiling_took_is_told_by_who_did_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = RuntimeOptions { cache_dir: Some(folder.path().to_owned()), ..RuntimeOptions::default() };
+    let runtime = Runtime::new(options).unwrap();
+    let bytes = component(&GOOD.module("template"), "prompt-template", "0.1.0");
+    assert!(runtime.load("template", &bytes).unwrap().compile_time().is_some());
+    assert!(runtime.load("template", &bytes).unwrap().compile_time().is_none(), "it came from the cache");
+}
+
+#[test]
 fn a_later_patch_version_is_served_if_it_asks_for_nothing_new() {
     let bytes = component(&GOOD.module("template"), "prompt-template", "0.1.7");
     let loaded = runtime().load("template", &bytes).unwrap();
