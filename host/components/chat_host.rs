@@ -9,7 +9,8 @@ use wasmlx_engine::{Event, GenerateRequest, Model};
 use wasmlx_text::GrammarSource;
 
 use crate::{
-    ChatComponent, ComponentError, ComponentErrorKind, ComponentKind, Grants, Script, Tape, TemplateSetup, Tool,
+    ChatComponent, ComponentError, ComponentErrorKind, ComponentKind, Grants, Script, StoreView, Tape, TemplateSetup,
+    Tool,
 };
 
 /// A future that is `Send`, on the heap.
@@ -72,6 +73,11 @@ pub trait ChatHost: Send + Sync + 'static {
         let _ = arguments;
         let error = ComponentError::new(ComponentErrorKind::NotFound, "", format!("there is no tool `{name}`"));
         Box::pin(std::future::ready(Err(error)))
+    }
+
+    /// The models in the store, for a component that asks to see them and is granted it; none where there is no store.
+    fn store(&self) -> Option<Arc<dyn StoreView>> {
+        None
     }
 
     /// Gets each event of each generation, before the component does.

@@ -9,7 +9,7 @@ use crate::authority::Authority;
 /// One thing that a user grants. It is given to a component that asks for it in its manifest, and to no other.
 ///
 /// As text, on a command line for instance: `model=NAME`, `http=HOST[:PORT]`, `read=FOLDER`, `write=FOLDER`,
-/// `kv=SPACE`, `env=NAME`, `tokens=N`. A folder is known to the component by what is written here, `./` and a last
+/// `kv=SPACE`, `env=NAME`, `store=read`, `tokens=N`. A folder is known to the component by what is written here, `./` and a last
 /// `/` left out; `read=NAME=FOLDER` gives it another name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -29,10 +29,15 @@ pub enum Grant {
     KeyValue(String),
     /// An environment variable, by its name.
     Environment(String),
+    /// To look into the store: which models there are, and what memory they would take.
+    Store,
     /// The most tokens a minute that the component's generations may read and write, those in the cache left out. A
     /// limit, not a permission: it holds whether or not the component asks.
     Tokens(u32),
 }
+
+/// All that can be granted of the store.
+pub(crate) const STORE: &str = "read";
 
 /// A folder, and the name that a component knows it by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +92,7 @@ impl FromStr for Grant {
     type Err = InvalidGrant;
 
     fn from_str(text: &str) -> Result<Self, InvalidGrant> {
-        const KINDS: &str = "model=, http=, read=, write=, kv=, env= or tokens=";
+        const KINDS: &str = "model=, http=, read=, write=, kv=, env=, store= or tokens=";
         let wrong = |why: fmt::Arguments<'_>| InvalidGrant(format!("the grant `{text}`: {why}"));
         let Some((kind, value)) = text.split_once('=') else {
             return Err(wrong(format_args!("it begins with none of {KINDS}")));
@@ -109,6 +114,8 @@ impl FromStr for Grant {
                 return Err(wrong(format_args!("it takes the name of a variable, whose value is the host's")));
             }
             "env" => Self::Environment(value.to_owned()),
+            "store" if value == STORE => Self::Store,
+            "store" => return Err(wrong(format_args!("it takes `{STORE}`: the store is looked at, never changed"))),
             "tokens" => match value.parse() {
                 Ok(tokens) if tokens > 0 => Self::Tokens(tokens),
                 _ => return Err(wrong(format_args!("it takes the most tokens a minute, a whole number above 0"))),
@@ -127,6 +134,7 @@ impl fmt::Display for Grant {
             Self::Write(folder) => write!(f, "write={folder}"),
             Self::KeyValue(space) => write!(f, "kv={space}"),
             Self::Environment(name) => write!(f, "env={name}"),
+            Self::Store => write!(f, "store={STORE}"),
             Self::Tokens(count) => write!(f, "tokens={count}"),
         }
     }
@@ -185,6 +193,7 @@ mod tests {
             "write=out=/var/out",
             "kv=notes",
             "env=LANG",
+            "store=read",
             "tokens=500",
         ] {
             assert_eq!(grant(text).to_string(), text);
@@ -215,6 +224,7 @@ mod tests {
             ("http=", "it names nothing"),
             ("http=*", "named, one by one"),
             ("http=https://a.org", "is no host"),
+            ("store=write", "looked at, never changed"),
             ("tokens=0", "a whole number above 0"),
             ("tokens=-1", "a whole number above 0"),
             ("env=A=b", "the name of a variable"),

@@ -14,6 +14,7 @@
 //! write = ["out"]
 //! kv = ["notes"]
 //! env = ["LANG"]
+//! store = ["read"]        # which models there are
 //! tokens = 20000          # a minute
 //! ```
 //!
@@ -29,6 +30,7 @@ use serde::Deserialize;
 
 pub use append::MANIFEST_SECTION;
 
+use crate::grants::STORE;
 use crate::world::{SERVED, is_served};
 use crate::{ComponentError, ComponentErrorKind, ComponentKind, plain};
 
@@ -79,6 +81,8 @@ pub struct Requests {
     pub kv: Vec<String>,
     /// Names of environment variables.
     pub env: Vec<String>,
+    /// `read`: to look into the store.
+    pub store: Vec<String>,
     /// The most tokens a minute that it means to use.
     pub tokens: Option<u32>,
 }
@@ -164,6 +168,9 @@ impl Manifest {
                 text(name, entry, TEXT_BYTES)?;
             }
         }
+        if self.requests.store.iter().any(|entry| !matches!(entry.as_str(), STORE | "*")) {
+            return Err(invalid(format_args!("`store` takes \"{STORE}\": the store is looked at, never changed")));
+        }
         let unusable =
             self.requests.lists().into_iter().find(|(name, list)| !list.is_empty() && !self.kind.may_ask_for(name));
         if let Some((name, _)) = unusable {
@@ -178,9 +185,9 @@ impl Manifest {
 
 impl Requests {
     /// Each list by its name.
-    fn lists(&self) -> [(&'static str, &[String]); 6] {
-        let Self { model, http, read, write, kv, env, tokens: _ } = self;
-        [("model", model), ("http", http), ("read", read), ("write", write), ("kv", kv), ("env", env)]
+    fn lists(&self) -> [(&'static str, &[String]); 7] {
+        let Self { model, http, read, write, kv, env, store, tokens: _ } = self;
+        [("model", model), ("http", http), ("read", read), ("write", write), ("kv", kv), ("env", env), ("store", store)]
     }
 
     /// Whether it asks for nothing.
@@ -194,7 +201,7 @@ impl ComponentKind {
     fn may_ask_for(self, list: &str) -> bool {
         match self {
             Self::Template | Self::Policy => false,
-            Self::Chat => list == "model",
+            Self::Chat => matches!(list, "model" | "store"),
             Self::Agent => true,
         }
     }

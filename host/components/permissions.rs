@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use crate::authority::Authority;
-use crate::grants::{Grant, GrantedFolder, Grants, folder_name};
+use crate::grants::{Grant, GrantedFolder, Grants, STORE, folder_name};
 use crate::{Component, ComponentError, ComponentErrorKind, Requests};
 
 /// Where a component's requests and a user's grants meet. Either alone gives nothing.
@@ -54,8 +54,16 @@ impl Permissions {
         let idle = self.grants.iter().filter(|grant| !self.asks_for(grant)).map(|grant| {
             format!("{component} is granted {grant}, but its manifest does not ask for it: it is not given")
         });
-        let Requests { model, http, read, write, kv, env, tokens: _ } = &self.requests;
-        let lists = [("model", model), ("http", http), ("read", read), ("write", write), ("kv", kv), ("env", env)];
+        let Requests { model, http, read, write, kv, env, store, tokens: _ } = &self.requests;
+        let lists = [
+            ("model", model),
+            ("http", http),
+            ("read", read),
+            ("write", write),
+            ("kv", kv),
+            ("env", env),
+            ("store", store),
+        ];
         let asked = lists.into_iter().flat_map(|(kind, list)| list.iter().map(move |text| (kind, text)));
         // Who asks for anything may be content with nothing.
         let refused = asked
@@ -88,6 +96,16 @@ impl Permissions {
         let asked = asked_in(&self.requests.kv, space);
         let granted = self.grants.iter().any(|grant| matches!(grant, Grant::KeyValue(name) if name == space));
         if asked && granted { Ok(()) } else { Err(self.denied(asked, format_args!("kv={space}"))) }
+    }
+
+    /// Whether the store may be looked at.
+    ///
+    /// # Errors
+    /// [`ComponentErrorKind::Denied`].
+    pub(crate) fn store(&self) -> Result<(), ComponentError> {
+        let asked = asked_in(&self.requests.store, STORE);
+        let granted = self.grants.iter().any(|grant| *grant == Grant::Store);
+        if asked && granted { Ok(()) } else { Err(self.denied(asked, format_args!("store={STORE}"))) }
     }
 
     /// The grant that a request to this host and port goes by.
@@ -127,7 +145,7 @@ impl Permissions {
 
     /// Whether the manifest asks for what a grant is for. A limit needs no asking.
     fn asks_for(&self, grant: &Grant) -> bool {
-        let Requests { model, http, read, write, kv, env, tokens: _ } = &self.requests;
+        let Requests { model, http, read, write, kv, env, store, tokens: _ } = &self.requests;
         let (kind, list) = match grant {
             Grant::Model(_) => ("model", model),
             Grant::Http(_) => ("http", http),
@@ -135,6 +153,7 @@ impl Permissions {
             Grant::Write(_) => ("write", write),
             Grant::KeyValue(_) => ("kv", kv),
             Grant::Environment(_) => ("env", env),
+            Grant::Store => ("store", store),
             Grant::Tokens(_) => return true,
         };
         list.iter().any(|text| asks(kind, text, grant))
@@ -162,6 +181,7 @@ fn asks(kind: &str, text: &str, grant: &Grant) -> bool {
         }
         ("kv", Grant::KeyValue(space)) => is(space),
         ("env", Grant::Environment(name)) => is(name),
+        ("store", Grant::Store) => is(STORE),
         _ => false,
     }
 }
@@ -200,11 +220,12 @@ mod tests {
             write: list(&["out"]),
             kv: list(&["notes"]),
             env: list(&["LANG"]),
+            store: list(&["read"]),
             tokens: Some(100),
         }
     }
 
-    const ALL: [&str; 7] = [
+    const ALL: [&str; 8] = [
         "model=/models/small",
         "http=api.example.org",
         "http=localhost:4321",
@@ -212,6 +233,7 @@ mod tests {
         "write=out=/var/out",
         "kv=notes",
         "env=LANG",
+        "store=read",
     ];
 
     #[test]
@@ -220,6 +242,7 @@ mod tests {
         assert_eq!(given.models().collect::<Vec<_>>(), ["/models/small"]);
         given.model("small").unwrap();
         given.key_value("notes").unwrap();
+        given.store().unwrap();
         assert!(given.http("API.example.org", 443).is_some() && given.http("localhost", 4321).is_some());
         assert!(given.http("localhost", 80).is_none() && given.http("example.org", 443).is_none());
         let folders: Vec<_> = given.folders().iter().map(|folder| (folder.name, folder.writable)).collect();
@@ -233,9 +256,9 @@ mod tests {
         for given in [permissions(one_of_each(), &[]), permissions(Requests::default(), &ALL)] {
             assert_eq!(given.models().count() + given.folders().len() + given.environment().count(), 0);
             assert!(given.http("api.example.org", 443).is_none());
-            let denied = [given.model("small"), given.key_value("notes")].map(Result::unwrap_err);
-            assert_eq!(denied.map(|error| error.kind()), [ComponentErrorKind::Denied; 2]);
-            assert_eq!(given.unmet().len(), 7, "{:?}", given.unmet());
+            let denied = [given.model("small"), given.key_value("notes"), given.store()].map(Result::unwrap_err);
+            assert_eq!(denied.map(|error| error.kind()), [ComponentErrorKind::Denied; 3]);
+            assert_eq!(given.unmet().len(), 8, "{:?}", given.unmet());
         }
         assert_eq!(permissions(one_of_each(), &[]).model("other").unwrap_err().kind(), ComponentErrorKind::NotFound);
     }

@@ -51,10 +51,19 @@ impl ComponentKind {
         match self {
             Self::Template => &["types"],
             Self::Policy => &["types", "grammars", "logits", "vocabulary", "logging"],
-            Self::Chat => &["types", "models", "contexts", "templates", "tools", "history", "logging"],
-            Self::Agent => {
-                &["types", "models", "contexts", "templates", "tools", "history", "logging", "console", "key-value"]
-            }
+            Self::Chat => &["types", "models", "contexts", "templates", "tools", "history", "store", "logging"],
+            Self::Agent => &[
+                "types",
+                "models",
+                "contexts",
+                "templates",
+                "tools",
+                "history",
+                "store",
+                "logging",
+                "console",
+                "key-value",
+            ],
         }
     }
 

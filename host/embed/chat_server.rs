@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use wasmlx_components::{
     BoxFuture, ChatHost, ChatSeat, ChatSession, ComponentError, ComponentErrorKind, GenerateOptions, Grants,
-    OfferedTool, TemplateSetup, Tool as ToolDefinition, TurnEnd,
+    OfferedTool, StoreView, TemplateSetup, Tool as ToolDefinition, TurnEnd,
 };
 use wasmlx_engine::{self as engine, GenerateRequest};
 use wasmlx_text::{Grammar, GrammarSource};
@@ -15,6 +15,7 @@ use super::granted::Granted;
 use super::model::Model;
 use super::report::Tally;
 use super::sampler::{random_seed, vocabulary};
+use super::store_view::SeenStore;
 use super::tool::{Tool, spaced_json};
 
 /// What an answer is to be like.
@@ -237,6 +238,10 @@ impl ChatHost for ChatServer {
             };
             run.await.map(|result| spaced_json(&result)).map_err(refused)
         })
+    }
+
+    fn store(&self) -> Option<Arc<dyn StoreView>> {
+        Some(Arc::new(SeenStore(self.model.host().store())))
     }
 
     fn observe(&self, event: &engine::Event) {

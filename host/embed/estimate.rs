@@ -36,14 +36,13 @@ impl Host {
     /// As [`Host::model_folder`]; `Io` where the folder cannot be read.
     pub fn estimate(&self, name: Option<&str>) -> Result<MemoryEstimate> {
         let folder = self.model_folder(name)?;
-        let sizes = file_sizes(&folder).map_err(|error| Error::io("read", &folder, &error))?;
-        let weights = weights_bytes(sizes.iter().map(|(path, bytes)| (path.as_str(), *bytes)));
+        let weights = folder_weights(&folder).map_err(|error| Error::io("read", &folder, &error))?;
         Ok(MemoryEstimate::on(&ModelFacts::of_folder(&folder), weights, model_memory()))
     }
 }
 
-/// The files of a folder with their bytes; those that links lead to count.
-fn file_sizes(folder: &Path) -> std::io::Result<Vec<(String, u64)>> {
+/// Bytes of the weights in a folder; those that links lead to count.
+pub(crate) fn folder_weights(folder: &Path) -> std::io::Result<Option<u64>> {
     let mut sizes = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
@@ -51,5 +50,5 @@ fn file_sizes(folder: &Path) -> std::io::Result<Vec<(String, u64)>> {
             sizes.push((name, file.len()));
         }
     }
-    Ok(sizes)
+    Ok(weights_bytes(sizes.iter().map(|(path, bytes)| (path.as_str(), *bytes))))
 }

@@ -39,6 +39,7 @@ mod search;
 mod slot_events;
 mod slots;
 mod store;
+mod store_view;
 mod swap;
 mod template;
 mod tool;

@@ -207,6 +207,34 @@ async fn variables_are_given_by_name() {
 }
 
 #[tokio::test]
+async fn the_store_is_looked_at_where_that_is_granted() {
+    let folders = Folders::new();
+    let header = b"{}";
+    let weights = [&(header.len() as u64).to_le_bytes()[..], header].concat();
+    fs::write(folders.path().join("model/model.safetensors"), weights).unwrap();
+    // A home of its own: others import too.
+    let host = folders.builder(answers(&[])).home(folders.path().join("home")).build().unwrap();
+    let request = wasmlx::ImportRequest::new(folders.model()).name("seen");
+    host.store().import(request, wasmlx::WorkOptions::new()).await.unwrap();
+    let model = host.load(&folders.model()).await.unwrap();
+
+    let granted = ["store=read"];
+    let listed = said(&model, errand(), &granted, &["models"]).await.unwrap();
+    assert!(listed.starts_with("seen (") && listed.lines().count() == 1, "{listed}");
+    let shown = said(&model, errand(), &granted, &["model", "seen"]).await.unwrap();
+    assert!(shown.starts_with("seen: ") && shown.contains("bytes of memory with"), "{shown}");
+
+    denied(said(&model, errand(), &[], &["models"]).await, "not given store=read: the user did not grant it");
+    let silent = errand_that_asks("env = ['LANG']");
+    denied(said(&model, silent, &granted, &["models"]).await, "its manifest does not ask for it");
+    // A name is none of a path, whoever asks.
+    for elsewhere in [folders.model(), "../seen".to_owned(), "builtin".to_owned()] {
+        let error = said(&model, errand(), &granted, &["model", &elsewhere]).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    }
+}
+
+#[tokio::test]
 async fn notes_outlast_a_run() {
     let folders = Folders::new();
     let model = model(&folders).await;

@@ -7,11 +7,13 @@
 //! note SPACE KEY TEXT   kv=SPACE      also `note SPACE KEY`, `notes SPACE`, `forget SPACE KEY`
 //! env NAME              env=NAME
 //! ask MODEL QUESTION    model=MODEL
+//! models                store=read    also `model NAME`
 //! ```
 
 mod ask;
 mod fetch;
 mod files;
+mod models;
 mod notes;
 
 mod bindings {
@@ -49,9 +51,11 @@ impl bindings::Guest for Component {
             ["forget", space, key] => notes::forget(space, key),
             ["env", name] => env(name),
             ["ask", model, question] => ask::ask(model, question),
+            ["models"] => models::list(),
+            ["model", name] => models::show(name),
             _ => Err(Error::InvalidInput(
                 "usage: fetch URL, read PATH, write PATH TEXT, note SPACE KEY [TEXT], notes SPACE, forget SPACE KEY, \
-                 env NAME or ask MODEL QUESTION"
+                 env NAME, ask MODEL QUESTION, models or model NAME"
                     .into(),
             )),
         }

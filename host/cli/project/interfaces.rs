@@ -12,13 +12,14 @@ use super::{Language, Project, cannot, failed};
 use crate::failure::{Failure, Result};
 
 /// This host's interfaces, file by file.
-const FILES: [(&str, &str); 7] = [
+const FILES: [(&str, &str); 8] = [
     ("types.wit", include_str!("../../../wit/types.wit")),
     ("template.wit", include_str!("../../../wit/template.wit")),
     ("grammars.wit", include_str!("../../../wit/grammars.wit")),
     ("vocabulary.wit", include_str!("../../../wit/vocabulary.wit")),
     ("policy.wit", include_str!("../../../wit/policy.wit")),
     ("logging.wit", include_str!("../../../wit/logging.wit")),
+    ("store.wit", include_str!("../../../wit/store.wit")),
     ("chat.wit", include_str!("../../../wit/chat.wit")),
 ];
 

@@ -43,6 +43,7 @@ pub(crate) fn link(mut linker: Linker<AgentState>, code: &Component) -> Result<L
     chat::templates::add_to_linker::<_, HasSelf<_>>(l, session)?;
     chat::tools::add_to_linker::<_, HasSelf<_>>(l, session)?;
     chat::history::add_to_linker::<_, HasSelf<_>>(l, session)?;
+    chat::store::add_to_linker::<_, HasSelf<_>>(l, session)?;
     logging::link(l)?;
     console::add_to_linker::<_, HasSelf<_>>(l, |state| state)?;
     key_value::add_to_linker::<_, HasSelf<_>>(l, |state| state)?;

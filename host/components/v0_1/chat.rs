@@ -25,17 +25,19 @@ pub(crate) mod bindings {
 
 pub(crate) use bindings::ChatComponent as World;
 pub(crate) use bindings::exports::wasmlx::runner::chat::Event;
-use bindings::wasmlx::runner::{contexts, history, models, templates, tools};
+use bindings::wasmlx::runner::{contexts, history, models, store, templates, tools};
 
 pub(crate) type Linked = bindings::ChatComponentPre<ChatState>;
 
-/// Links a chat: it gets models, contexts, the session's template, tools, the history and a log.
+/// Links a chat: it gets models, contexts, the session's template, tools, the history, the store
+/// and a log.
 pub(crate) fn link(mut linker: Linker<ChatState>, code: &Component) -> wasmtime::Result<Linked> {
     models::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     contexts::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     templates::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     tools::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     history::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    store::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     logging::link(&mut linker)?;
     bindings::ChatComponentPre::new(linker.instantiate_pre(code)?)
 }

@@ -11,6 +11,7 @@ pub(crate) mod logging;
 mod logits;
 mod models;
 pub(crate) mod policy;
+mod store;
 pub(crate) mod template;
 mod templates;
 mod tools;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Deserialize;
 use wasmlx_components::{
     BoxFuture, ChatHost, Component, ComponentError, ComponentErrorKind, FinishReason, GenerateOptions, Grants,
-    OfferedTool, Output, Round, Script, Tape, TemplateSetup, Tool, TurnEnd, Usage,
+    OfferedTool, Output, Round, Script, StoreView, Tape, TemplateSetup, Tool, TurnEnd, Usage,
 };
 use wasmlx_engine::{GenerateRequest, Model};
 
@@ -181,6 +181,10 @@ impl ChatHost for CaseHost {
 
     fn call_tool(&self, name: String, _: String) -> BoxFuture<Result<String, ComponentError>> {
         Box::pin(std::future::ready(self.result(&name)))
+    }
+
+    fn store(&self) -> Option<Arc<dyn StoreView>> {
+        self.server().and_then(|server| server.store())
     }
 
     fn script(&self) -> Option<&Script> {

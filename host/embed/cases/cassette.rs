@@ -28,7 +28,7 @@ const MAX_TOKENS: usize = 256;
 /// What both kinds of runs may have, chats, and agents.
 const FIELDS: [&str; 6] = ["tools", "results", "sampler_params", "seed", "max_tokens", "now"];
 const CHAT_FIELDS: [&str; 3] = ["config", "log", "turns"];
-const AGENT_FIELDS: [&str; 6] = ["args", "read", "write", "kv", "env", "http"];
+const AGENT_FIELDS: [&str; 7] = ["args", "read", "write", "kv", "env", "http", "store"];
 
 /// A cassette: what is run, and once it was what happened.
 #[derive(Debug, Serialize, Deserialize)]

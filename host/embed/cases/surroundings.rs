@@ -28,7 +28,8 @@ pub(super) struct World {
 
 impl World {
     /// What a case gives its agent: `read` and `write` folders with their files, `kv` spaces with their values, `env`
-    /// variables, `now` in seconds since 1970, and where the run is recorded the `http` hosts that it may reach.
+    /// variables, `now` in seconds since 1970, `store` whether it may look into the
+    /// store, and where the run is recorded the `http` hosts that it may reach.
     pub(super) fn of(component: &Component, case: &Case) -> Result<Self, String> {
         let told = |error: io::Error| format!("cannot prepare its folders: {error}");
         let folder = TemporaryFolder::new().map_err(told)?;
@@ -56,6 +57,9 @@ impl World {
             grants.extend([Grant::KeyValue(name.clone())]);
         }
         grants.extend(environment.keys().cloned().map(Grant::Environment));
+        if field::<bool>(case, "store")?.unwrap_or_default() {
+            grants.extend([Grant::Store]);
+        }
         for host in field::<Vec<String>>(case, "http")?.unwrap_or_default() {
             grants.extend([Grant::Http(host.parse().map_err(|why| format!("`http`: {why}"))?)]);
         }

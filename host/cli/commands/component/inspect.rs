@@ -117,6 +117,7 @@ fn requests(requests: &Requests) -> Vec<(&'static str, String)> {
         ("write", &requests.write),
         ("kv", &requests.kv),
         ("env", &requests.env),
+        ("store", &requests.store),
     ];
     let mut asked: Vec<(&str, String)> =
         lists.into_iter().filter(|(_, list)| !list.is_empty()).map(|(name, list)| (name, list.join(", "))).collect();
@@ -149,7 +150,7 @@ fn duration(time: Duration) -> String {
 
 fn inspection_json(inspection: &Inspection) -> Value {
     let manifest = inspection.manifest.as_ref();
-    let Requests { model, http, read, write, kv, env, tokens, .. } =
+    let Requests { model, http, read, write, kv, env, store, tokens, .. } =
         manifest.map(|manifest| manifest.requests.clone()).unwrap_or_default();
     let KindLimits { memory, instances, table_elements, handles, bytes_per_call, step_operations, compute, .. } =
         &inspection.limits;
@@ -168,7 +169,8 @@ fn inspection_json(inspection: &Inspection) -> Value {
         "description": manifest.map(|manifest| &manifest.description),
         "digest": format!("sha256-{}", inspection.digest), "bytes": inspection.size, "imports": inspection.imports,
         "requests": {
-            "model": model, "http": http, "read": read, "write": write, "kv": kv, "env": env, "tokens": tokens,
+            "model": model, "http": http, "read": read, "write": write, "kv": kv, "env": env, "store": store,
+            "tokens": tokens,
         },
         "limits": {
             "compute_ms": compute, "memory_bytes": memory, "table_elements": table_elements, "handles": handles,

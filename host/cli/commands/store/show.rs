@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use wasmlx::{Bindings, Content, Host, ModelManifest, Source, StoredModel};
+use wasmlx::{Bindings, Content, Host, MemoryEstimate, ModelManifest, Source, StoredModel};
 
 use super::list::{ago, count, model_json};
 use crate::GlobalOptions;
@@ -17,16 +17,21 @@ pub(crate) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, global: &GlobalOptions) -> Result {
-    let model = Host::builder().build()?.store().show(&arguments.model)?;
+    let host = Host::builder().build()?;
+    let model = host.store().show(&arguments.model)?;
+    let memory = host.estimate(Some(&arguments.model))?;
     let mut output = Output::new();
     if global.json {
-        return output.json(&shown_json(&model));
+        let mut shown = shown_json(&model);
+        shown["memory"] = json!(memory);
+        return output.json(&shown);
     }
     output.styled(output::BOLD, &model.name)?;
     output.text("\n")?;
     for (what, value) in lines(&model) {
         output.line(format_args!("  {what:13} {value}"))?;
     }
+    output.line(format_args!("  {:13} {}", "memory", needed(&memory)))?;
     if let Content::Stored(manifest) = &model.content {
         output.line("  files")?;
         for file in &manifest.files {
@@ -36,6 +41,18 @@ pub(super) fn run(arguments: &Arguments, global: &GlobalOptions) -> Result {
         bindings(&manifest.bindings, &mut output)?;
     }
     output.flush()
+}
+
+/// The memory that a model takes here, for people.
+pub(crate) fn needed(memory: &MemoryEstimate) -> String {
+    let total = output::bytes(memory.total_bytes);
+    match memory.cache_bytes_per_1000_tokens {
+        Some(cache) => {
+            let (tokens, more) = (output::count(memory.context), output::bytes(cache));
+            format!("{total} on this machine with {tokens} tokens, {more} for each 1,000 more")
+        }
+        None => format!("{total}, at a guess"),
+    }
 }
 
 /// What is known of it.

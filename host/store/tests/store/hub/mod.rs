@@ -5,6 +5,7 @@ mod components;
 mod faults;
 mod mirrors;
 mod pulls;
+mod search;
 mod token;
 
 use std::fs;
