@@ -29,7 +29,7 @@ pub(crate) enum Command {
     /// Measure prefill and decode rates, time to first token, memory and the price of components
     Bench(bench::Arguments),
     /// The models on this machine: list, import, check and remove them
-    #[command(subcommand)]
+    #[command(subcommand, after_help = store::NAMES)]
     Store(store::Store),
     /// Fetch a model from the hub, or bring it up to date
     #[cfg(feature = "hub")]

@@ -30,7 +30,7 @@ pub(super) fn run(global: &GlobalOptions) -> Result {
 fn table(list: &ModelList, output: &mut Output, global: &GlobalOptions) -> Result {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     let rows: Vec<[String; 10]> = list.models.iter().map(|model| row(model, now)).collect();
-    if rows.is_empty() && !global.quiet {
+    if rows.is_empty() && list.unfinished.is_empty() && list.broken.is_empty() && !global.quiet {
         output::aside(
             "no models; `wasmlx store import FOLDER` takes one in, and without any `run` has the built-in one",
         );

@@ -16,10 +16,11 @@ use crate::GlobalOptions;
 use crate::failure::{Failure, Result};
 use crate::output;
 
-/// The models on this machine: list, import, check and remove them, and bind them to components.
-///
-/// A model is named NAME (imported ones), OWNER/NAME (from the hub), followed by :REVISION where it is not the main one;
-/// the last part alone will do where only one model has it.
+/// What models are called.
+pub(super) const NAMES: &str = "A model from the hub is named OWNER/NAME, an imported one NAME, followed by :REVISION \
+                                where that is not the main one. The last part alone will do where only one model has \
+                                it. A folder is meant by ./NAME.";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Store {
     /// List the models
