@@ -3,6 +3,7 @@
 //! Progress goes to stderr, so that what `cargo xtask run` prints on stdout is the answer alone.
 
 mod bundle;
+mod fuzz;
 mod guests;
 mod setup;
 mod tidy;
@@ -12,7 +13,7 @@ mod workspace;
 use std::os::unix::process::CommandExt;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use workspace::Workspace;
 
@@ -22,7 +23,8 @@ usage: cargo xtask VERB
   setup         installs what is missing: MLX, OpenBLAS, the WebAssembly target
   guests        builds the Rust components into target/components/
   run ARGS      wasmlx run ARGS, after set-up and building
-  test [--all]  every test; --all adds those marked #[ignore]: soaks, heavy toolchains
+  test [--all]  every test; --all adds those marked #[ignore]: soaks, heavy toolchains; and fuzzing, a minute a target
+  fuzz SECONDS  every fuzzing target for so long
   tidy          the structure's rules, formatting, lints
   bundle [DIR]  a release folder that needs neither compiler nor Python
   help          this text
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         ("run", arguments) => run(&workspace, arguments),
         ("test", []) => test(&workspace, false),
         ("test", [all]) if all == "--all" => test(&workspace, true),
+        ("fuzz", [seconds]) => fuzz(&workspace, seconds),
         ("tidy", []) => tidy::run(&workspace),
         ("bundle", []) => bundle(&workspace, None),
         ("bundle", [folder]) => bundle(&workspace, Some(folder)),
@@ -78,6 +81,12 @@ fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     bail!("cannot run the wasmlx just built: {failure}")
 }
 
+fn fuzz(workspace: &Workspace, seconds: &str) -> Result<()> {
+    let seconds = seconds.parse().with_context(|| format!("{seconds} is no number of seconds"))?;
+    guests(workspace)?;
+    fuzz::run(workspace, seconds)
+}
+
 fn test(workspace: &Workspace, all: bool) -> Result<()> {
     guests(workspace)?;
     toolchains::install(workspace, all)?;
@@ -93,5 +102,8 @@ fn test(workspace: &Workspace, all: bool) -> Result<()> {
         command.args(["--", "--include-ignored"]);
     }
     workspace::succeed(&mut command)?;
+    if all {
+        fuzz::run(workspace, 60)?;
+    }
     tidy
 }
