@@ -93,7 +93,8 @@ impl Blobs {
 #[cfg(unix)]
 fn make_read_only(file: &File) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
-    file.set_permissions(fs::Permissions::from_mode(0o444))
+    let mode = file.metadata()?.permissions().mode();
+    file.set_permissions(fs::Permissions::from_mode(mode & !0o222))
 }
 
 #[cfg(not(unix))]

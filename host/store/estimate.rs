@@ -208,7 +208,10 @@ fn overhead(facts: &ModelFacts, tokens: u64, holding: Holding) -> u64 {
     let chunk = tokens.clamp(1, PREFILL_CHUNK);
     let (heads, hidden) = (facts.heads.unwrap_or(0), facts.hidden_size.unwrap_or(0));
     let queries = heads.saturating_mul(facts.head_dimension.unwrap_or(0));
-    let vectors = (3 * hidden).saturating_add(2 * queries).saturating_add(3 * facts.intermediate_size.unwrap_or(0));
+    let vectors = hidden
+        .saturating_add(facts.intermediate_size.unwrap_or(0))
+        .saturating_mul(3)
+        .saturating_add(queries.saturating_mul(2));
     let rows = (3 * chunk).max(tokens.saturating_add(tokens / 2));
     let scores = if holding.fused_attention { 0 } else { heads.saturating_mul(rows) };
     let numbers = vectors.saturating_add(scores).saturating_mul(chunk).saturating_add(facts.vocabulary.unwrap_or(0));

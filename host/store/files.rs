@@ -53,9 +53,14 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
-/// Makes a folder and those above it.
+/// Makes a folder and those above it, and lets them outlast a loss of power.
 pub(crate) fn make_folder(folder: &Path) -> Result<(), StoreError> {
-    fs::create_dir_all(folder).map_err(|error| io_error("make", folder, &error))
+    let make = || -> io::Result<()> {
+        let missing: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
+        fs::create_dir_all(folder)?;
+        missing.into_iter().filter_map(Path::parent).filter(|parent| parent.is_dir()).try_for_each(sync_folder)
+    };
+    make().map_err(|error| io_error("make", folder, &error))
 }
 
 /// Removes a file; one that is not there is no error.

@@ -97,8 +97,8 @@ impl Store {
         monitor: &Monitor<'_>,
     ) -> Result<Imported, StoreError> {
         // What a pull of the same name has brought stays wanted until the model is there.
-        let before = self.intent(name).ok().flatten().map(|intent| intent.files).unwrap_or_default();
-        let mut pull = self.begin_pull(name, before.clone(), &|| monitor.waiting(&name.to_string()), monitor)?;
+        let mut pull = self.take_up(name, &|| monitor.waiting(&name.to_string()), monitor)?;
+        let before = pull.files().to_vec();
         match self.bring(&mut pull, source, origin, facts, monitor) {
             Ok(imported) => Ok(Imported { manifest: pull.commit(imported.manifest)?, ..imported }),
             Err(error) => {
@@ -128,7 +128,7 @@ impl Store {
         });
         let mut files: Vec<ManifestFile> = files.collect();
         files.sort_by(|one, other| one.path.cmp(&other.path));
-        let manifest = Manifest {
+        let mut manifest = Manifest {
             name: pull.name().clone(),
             source: origin,
             created: now(),
@@ -136,10 +136,12 @@ impl Store {
             facts,
             bindings: Bindings::default(),
         };
-        if let Ok(Some(before)) = self.manifest(&manifest.name)
-            && !has_same_files(&before, &manifest)
-        {
-            return Err(taken(&manifest.name, "a model with other files has it"));
+        if let Ok(Some(before)) = self.manifest(&manifest.name) {
+            if !has_same_files(&before, &manifest) {
+                return Err(taken(&manifest.name, "a model with other files has it"));
+            }
+            // Where they came from first says more: a hub's commit.
+            manifest.source = before.source;
         }
         let wanted = manifest.files.iter().map(|file| WantedFile {
             path: file.path.clone(),

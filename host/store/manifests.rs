@@ -1,7 +1,7 @@
 //! The manifests of the store: reading, writing and listing them.
 
-use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use crate::files::{
     UNFINISHED, entries, files_with, io_error, make_folder, read_if_there, remove_empty, remove_file, sync_folder,
@@ -53,7 +53,7 @@ impl Store {
             Ok(manifest) => manifest.map(|manifest| (name, Ok(manifest))),
             Err(error) => Some((name, Err(error))),
         };
-        Ok(self.names_of(MANIFEST)?.into_iter().filter_map(read).collect())
+        Ok(self.model_names()?.into_iter().filter_map(read).collect())
     }
 
     /// The names of the models of which an intent is there.
@@ -110,26 +110,54 @@ impl Store {
             let mut inner = Vec::new();
             for folder in folders {
                 let entries = entries(&folder).map_err(|error| io_error("read", &folder, &error))?;
-                inner.extend(entries.into_iter().filter(|entry| entry.is_dir()));
+                for entry in entries {
+                    // What cannot be looked at may hold manifests.
+                    let metadata = fs::metadata(&entry).map_err(|error| io_error("read", &entry, &error))?;
+                    if metadata.is_dir() {
+                        inner.push(entry);
+                    }
+                }
             }
             folders = inner;
         }
         Ok(folders)
     }
 
-    /// The names of models with a file whose name ends so. Whatever else lies there is somebody else's.
+    /// The names of the models that have a manifest.
+    pub(crate) fn model_names(&self) -> Result<Vec<Name>, StoreError> {
+        self.names_of(MANIFEST)
+    }
+
+    /// Files that would be manifests or intents but for their names.
+    pub(crate) fn unknown_manifests(&self) -> Result<Vec<PathBuf>, StoreError> {
+        let files = self.manifest_files()?;
+        let is_unknown = |path: &PathBuf| {
+            let ending = [MANIFEST, INTENT].into_iter().find(|ending| path.to_string_lossy().ends_with(ending));
+            ending.is_some_and(|ending| self.name_of(path, ending).is_none())
+        };
+        Ok(files.into_iter().filter(is_unknown).collect())
+    }
+
+    /// The names of models with a file whose name ends so.
     fn names_of(&self, ending: &str) -> Result<Vec<Name>, StoreError> {
-        let root = self.manifests_folder();
-        let mut names = Vec::new();
-        for folder in self.manifest_folders()? {
-            let entries = entries(&folder).map_err(|error| io_error("read", &folder, &error))?;
-            let named = entries.iter().filter_map(|file| {
-                let tag = file.file_name()?.to_str()?.strip_suffix(ending)?;
-                Name::of_path(&folder.strip_prefix(&root).ok()?.join(tag))
-            });
-            names.extend(named);
-        }
+        let files = self.manifest_files()?;
+        let mut names: Vec<Name> = files.iter().filter_map(|file| self.name_of(file, ending)).collect();
         names.sort();
         Ok(names)
+    }
+
+    /// The files in the folders of models' names.
+    fn manifest_files(&self) -> Result<Vec<PathBuf>, StoreError> {
+        let mut files = Vec::new();
+        for folder in self.manifest_folders()? {
+            files.extend(entries(&folder).map_err(|error| io_error("read", &folder, &error))?);
+        }
+        Ok(files)
+    }
+
+    /// The model that a file is of, whose name ends so.
+    fn name_of(&self, file: &Path, ending: &str) -> Option<Name> {
+        let tag = file.file_name()?.to_str()?.strip_suffix(ending)?;
+        Name::of_path(&file.parent()?.strip_prefix(self.manifests_folder()).ok()?.join(tag))
     }
 }

@@ -206,12 +206,13 @@ impl Store {
             return Ok(Some(Found::Mapped(text.to_owned(), folder)));
         }
         let Ok(name) = Name::parse(text) else { return Ok(None) };
-        if self.manifest_path(&name).exists() {
+        // Names are compared, not looked for: not every disk tells case apart.
+        let names = self.model_names()?;
+        if names.contains(&name) {
             return Ok(Some(Found::Stored(name)));
         }
         let is_short = !text.contains('/');
         let has_tag = text.contains(':');
-        let names: Vec<Name> = self.manifests()?.into_iter().map(|(name, _)| name).collect();
         let means = |other: &&Name| match is_short {
             true => other.short().eq_ignore_ascii_case(name.short()) && (!has_tag || other.tag() == name.tag()),
             false => other.is_like(&name, has_tag),
@@ -221,7 +222,7 @@ impl Store {
             meant.retain(|other| other.tag() == name.tag());
         }
         match meant[..] {
-            [] => Ok(catalogue_name(text).filter(|name| self.manifest_path(name).exists()).map(Found::Stored)),
+            [] => Ok(catalogue_name(text).filter(|name| names.contains(name)).map(Found::Stored)),
             [one] => Ok(Some(Found::Stored(one.clone()))),
             _ => {
                 let names: Vec<String> = meant.iter().map(ToString::to_string).collect();

@@ -78,13 +78,29 @@ impl Store {
         waiting: &dyn Fn(),
         monitor: &Monitor<'_>,
     ) -> Result<Pull, StoreError> {
-        let intent = checked(name, files)?;
+        self.begin(name, Some(checked(name, files)?), waiting, monitor)
+    }
+
+    /// The same with the files that a pull which was cut short wanted, if any.
+    pub(crate) fn take_up(&self, name: &Name, waiting: &dyn Fn(), monitor: &Monitor<'_>) -> Result<Pull, StoreError> {
+        self.begin(name, None, waiting, monitor)
+    }
+
+    fn begin(
+        &self,
+        name: &Name,
+        intent: Option<Intent>,
+        waiting: &dyn Fn(),
+        monitor: &Monitor<'_>,
+    ) -> Result<Pull, StoreError> {
         let path = self.intent_path(name);
         let mut told = false;
         loop {
             let store_lock = self.lock_to_write()?;
             let before = FileLock::try_existing(&path)?;
             if before.is_some() || !path.exists() {
+                let before = || self.intent(name).ok().flatten();
+                let intent = intent.or_else(before).unwrap_or_else(|| Intent { name: name.clone(), files: Vec::new() });
                 let lock = Some(write(&path, &intent)?);
                 let known = self.known_git_hashes()?;
                 return Ok(Pull { store: self.clone(), intent, known, lock });
@@ -253,10 +269,16 @@ fn checked(name: &Name, files: Vec<WantedFile>) -> Result<Intent, StoreError> {
 /// Writes an intent, whose lock is held from before it has its name.
 fn write(path: &Path, intent: &Intent) -> Result<FileLock, StoreError> {
     let folder = path.parent().unwrap_or(Path::new(""));
+    let text = to_versioned_json(intent).map_err(|error| io_error("write", path, &error.into()))?;
+    // A manifest says twice as much of a file.
+    if text.len() as u64 > MANIFEST_BYTES / 2 {
+        let message = format!("the model {} has too many files ({})", intent.name, intent.files.len());
+        return Err(StoreError::new(StoreErrorKind::InvalidManifest, message));
+    }
     make_folder(folder)?;
     let write = || {
         let mut file = unfinished_in(folder)?;
-        file.write_all(&to_versioned_json(intent)?)?;
+        file.write_all(&text)?;
         file.as_file().sync_all()?;
         let (file, unnamed) = file.into_parts();
         let lock = FileLock::of_new(file)?;

@@ -35,6 +35,8 @@ struct References {
 impl Store {
     /// Removes what nobody needs, for who holds the lock. Where a manifest cannot be read nothing is removed.
     pub(crate) fn sweep(&self) -> Result<Swept, StoreError> {
+        // What comes after this look, and what refers to it, is of no concern; what is there has its reference already.
+        let there = self.blobs().all()?;
         let references = self.references()?;
         if !references.unreadable.is_empty() {
             return Ok(Swept { hindered: references.unreadable, ..Swept::default() });
@@ -43,7 +45,7 @@ impl Store {
         self.remove_unfinished_manifests()?;
         let blobs = self.blobs();
         let mut swept = Swept::default();
-        for (digest, path) in blobs.all()? {
+        for (digest, path) in there {
             if !references.blobs.contains(&digest) {
                 swept.remove(&path)?;
             }
@@ -66,6 +68,12 @@ impl Store {
                 Ok(manifest) => references.blobs.extend(manifest.files.iter().map(|file| file.sha256)),
                 Err(error) => references.unreadable.push(error.to_string()),
             }
+        }
+        for path in self.unknown_manifests()? {
+            references.unreadable.push(format!(
+                "{} is no manifest that this version knows, and may be one of a later version",
+                path.display()
+            ));
         }
         for name in self.intent_names()? {
             let intent = match self.intent(&name) {

@@ -50,9 +50,9 @@ struct Use {
 /// What is wrong with a blob.
 enum Wrong {
     Missing,
-    /// The file that was looked at, and what it has.
-    Size(fs::Metadata, u64),
-    Bytes(fs::Metadata, Digest),
+    /// The file that was looked at, and what it has. It is kept open, so that no other can pass for it.
+    Size(File, u64),
+    Bytes(File, Digest),
     /// It is what its name says, and not what a manifest says.
     Manifest(u64),
     Unreadable(StoreError),
@@ -112,13 +112,13 @@ impl Store {
     /// What is wrong with a blob, if anything.
     fn look_at(&self, blob: &Blob, meter: &Meter<'_>) -> Result<Option<Wrong>, StoreError> {
         let path = self.blobs().path(&blob.digest);
-        let (file, opened) = match File::open(&path).and_then(|file| Ok((file.metadata()?, file))) {
-            Ok((opened, file)) => (file, opened),
+        let opened = match File::open(&path) {
+            Ok(opened) => opened,
             Err(_) if !path.exists() => return Ok(self.is_missed(blob)?.then_some(Wrong::Missing)),
             Err(error) => return Ok(Some(Wrong::Unreadable(io_error("read", &path, &error)))),
         };
         let (mut hasher, mut size) = (Hasher::new(), 0);
-        let hashed = hash(file, &mut hasher, |bytes| {
+        let hashed = hash(&opened, &mut hasher, |bytes| {
             size += bytes.len() as u64;
             meter.add(bytes.len() as u64)
         });
@@ -179,9 +179,9 @@ impl Store {
 
     /// Puts a blob where nobody takes it for what it should be. None where that is not possible, or where somebody has
     /// brought it anew meanwhile: then it is only told.
-    fn put_aside(&self, digest: &Digest, path: &Path, opened: &fs::Metadata) -> Option<PathBuf> {
+    fn put_aside(&self, digest: &Digest, path: &Path, opened: &File) -> Option<PathBuf> {
         let _store_lock = self.lock_to_write().ok()?;
-        if !is_same_file(&fs::metadata(path).ok()?, opened) {
+        if !is_same_file(&fs::metadata(path).ok()?, &opened.metadata().ok()?) {
             return None;
         }
         let folder = self.blobs().corrupt();

@@ -26,6 +26,7 @@ impl Store {
     /// # Errors
     /// [`StoreErrorKind::Corrupt`] where the store lacks a file of it or has one of another size;
     /// [`StoreErrorKind::ReadOnly`] where the view would have to be made and nothing may be written.
+    /// [`StoreErrorKind::NotFound`] where the model was removed meanwhile.
     pub(crate) fn view(&self, manifest: &Manifest) -> Result<PathBuf, StoreError> {
         if let Some(path) = self.missing_file(manifest) {
             return Err(damaged(manifest, path));
@@ -45,9 +46,15 @@ impl Store {
             ),
             _ => error,
         })?;
-        // Somebody may have made it meanwhile.
-        if !self.is_right(manifest, &path) {
-            self.make_view(manifest, &path).map_err(|error| io_error("make", &path, &error))?;
+        // Somebody may have made it meanwhile, or changed what is to be seen in it.
+        let Some(manifest) = self.manifest(&manifest.name)? else {
+            return Err(self.not_found(&manifest.name.to_string()));
+        };
+        if let Some(path) = self.missing_file(&manifest) {
+            return Err(damaged(&manifest, path));
+        }
+        if !self.is_right(&manifest, &path) {
+            self.make_view(&manifest, &path).map_err(|error| io_error("make", &path, &error))?;
         }
         Ok(path)
     }

@@ -133,7 +133,9 @@ fn count_of_parameters(word: &str) -> Option<u64> {
     let whole: u64 = whole.parse().ok()?;
     let part =
         if fraction.is_empty() { 0 } else { fraction.parse::<u64>().ok()? * unit / 10u64.pow(fraction.len() as u32) };
-    Some(experts * (whole * unit + part)).filter(|count| (1..=100_000_000_000_000).contains(count))
+    experts
+        .checked_mul(whole.checked_mul(unit)?.checked_add(part)?)
+        .filter(|count| (1..=100_000_000_000_000).contains(count))
 }
 
 /// `32k`, `128K`: a context in units of 1,024 tokens.

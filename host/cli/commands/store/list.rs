@@ -32,7 +32,8 @@ fn table(list: &ModelList, output: &mut Output, global: &GlobalOptions) -> Resul
     let rows: Vec<[String; 10]> = list.models.iter().map(|model| row(model, now)).collect();
     if rows.is_empty() && list.unfinished.is_empty() && list.broken.is_empty() && !global.quiet {
         output::aside(
-            "no models; `wasmlx store import FOLDER` takes one in, and without any `run` has the built-in one",
+            "no models; `wasmlx pull MODEL` fetches one, `wasmlx store import FOLDER` takes one in, and without any `run` \
+             has the built-in one",
         );
     }
     let width = |column: usize| {

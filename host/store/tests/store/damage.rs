@@ -65,6 +65,21 @@ fn an_intent_that_cannot_be_read_keeps_all_files_until_it_is_removed() {
     assert_eq!(home.blobs(), 0);
 }
 
+/// A later version may have names that this one does not know; their files are not its to remove.
+#[test]
+fn a_manifest_of_a_name_that_is_not_known_keeps_all_files() {
+    let home = Home::new();
+    home.pull("a/b", FILES);
+    let unknown = manifest_file(&home).with_file_name("what%is%this.json");
+    fs::rename(manifest_file(&home), &unknown).unwrap();
+    let swept = home.store.collect_garbage(true).unwrap().swept;
+    assert_eq!(swept.files, 0);
+    assert!(swept.hindered.iter().any(|why| why.contains("what%is%this.json")), "{:?}", swept.hindered);
+    assert_eq!(home.blobs(), 3);
+    fs::remove_file(unknown).unwrap();
+    assert_eq!(home.store.collect_garbage(true).unwrap().swept.files, 3);
+}
+
 #[test]
 fn a_manifest_says_nothing_that_leads_elsewhere() {
     let home = Home::new();

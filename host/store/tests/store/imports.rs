@@ -51,6 +51,19 @@ fn a_folder_gives_what_a_runner_needs() {
     assert_eq!(home.blobs(), 4);
 }
 
+/// What is known of a pulled model's origin is not forgotten for a folder with the same files.
+#[test]
+fn a_pulled_model_that_is_imported_too_stays_one_of_the_hub() {
+    let home = Home::new();
+    let files: &[(&str, &[u8])] = &[("config.json", b"{}"), ("model.safetensors", b"weights")];
+    let pulled = home.pull("a/b", files);
+    let folder = home.beside().join("b");
+    write(&folder, files);
+    let imported = home.store.import(&folder, None, Some("a/b"), &Monitor::none()).unwrap();
+    assert_eq!(imported.manifest.source, pulled.source);
+    assert_eq!(home.store.manifest(&crate::support::name("a/b")).unwrap(), Some(imported.manifest));
+}
+
 #[test]
 fn a_file_of_weights_comes_with_what_lies_beside_it() {
     let home = Home::new();

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use wasmlx_store::{Monitor, Opened, StoreErrorKind};
+use wasmlx_store::{Digest, Monitor, Opened, PartialKey, StoreErrorKind, WantedFile};
 
 use crate::support::{Home, begin, fetch, finish, name};
 
@@ -22,6 +22,17 @@ fn a_model_is_there_once_it_is_whole() {
     // Nothing of the work is left.
     assert_eq!(fs::read_dir(home.store.home().join("blobs/partial")).unwrap().count(), 0);
     assert_eq!(fs::read_dir(home.store.home().join("manifests/huggingface.co/a/b")).unwrap().count(), 1);
+}
+
+/// Before anything is fetched, not once its manifest turns out too long.
+#[test]
+fn a_model_of_too_many_files_is_refused_at_once() {
+    let home = Home::new();
+    let key = PartialKey::Sha256(Digest::of(b""));
+    let files = (0..10_000).map(|number| WantedFile { path: format!("file-{number}"), key, size: 0 }).collect();
+    let refused = home.store.begin_pull(&name("a/b"), files, &|| panic!("nobody else"), &Monitor::none());
+    assert_eq!(refused.map(drop).unwrap_err().kind(), StoreErrorKind::InvalidManifest);
+    assert!(home.store.collect_garbage(false).unwrap().swept.hindered.is_empty());
 }
 
 #[test]
