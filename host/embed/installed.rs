@@ -121,7 +121,7 @@ impl Host {
     ) -> Result<InstallReport> {
         let (this, component) = (self.clone(), component.into());
         let source = match &component {
-            ComponentRef::Path(path) => Some(ComponentSource::File { path: path.display().to_string() }),
+            ComponentRef::Path(path) => Some(ComponentSource::of_file(path)),
             _ => None,
         };
         let provenance = Provenance { source, signer: None };

@@ -1,6 +1,7 @@
 //! Where an installed component came from, and who signed it.
 
 use std::fmt;
+use std::path::{self, Path};
 
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,15 @@ pub enum ComponentSource {
 }
 
 impl ComponentSource {
+    /// A file, wherever the program is started from. Control characters, which a name may have, are replaced.
+    pub fn of_file(path: &Path) -> Self {
+        let path = path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+        let shown = path.to_string_lossy();
+        Self::File {
+            path: shown.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect(),
+        }
+    }
+
     /// What it holds that is shown.
     pub(super) fn texts(&self) -> Vec<&String> {
         match self {

@@ -49,6 +49,21 @@ fn what_is_added_is_read_back_and_replaced() {
 }
 
 #[test]
+fn where_it_came_from_and_who_signed_it_stays_with_it() {
+    let (_home, components) = components();
+    let source = ComponentSource::of_file("dir/a\nb.wasm".as_ref());
+    let signer = Signer { key: "RWQ".to_owned(), comment: "today".to_owned() };
+    let told = ComponentEntry { source: Some(source.clone()), signer: Some(signer.clone()), ..entry("a") };
+    components.add(told, b"one").unwrap();
+    let found = components.find("a").unwrap().unwrap();
+    assert_eq!((found.source, found.signer), (Some(source), Some(signer)));
+    // What would act on a terminal was not written here.
+    let file = components.names().join("a.json");
+    fs::write(&file, fs::read_to_string(&file).unwrap().replace("today", "to\\u001bday")).unwrap();
+    assert_eq!(components.find("a").unwrap_err().kind(), StoreErrorKind::InvalidComponent);
+}
+
+#[test]
 fn bytes_stay_while_a_name_stands_for_them() {
     let (_home, components) = components();
     for name in ["a", "b"] {

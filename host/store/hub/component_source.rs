@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
 use reqwest::{Response, StatusCode};
 use tokio::time::timeout;
 use url::Url;
@@ -64,10 +64,10 @@ impl HubClient {
     /// downloaded by other means.
     ///
     /// # Errors
-    /// [`StoreErrorKind::InvalidComponent`] for other bytes than the digest says, [`StoreErrorKind::Untrusted`] for what is not
-    /// signed with the key; [`StoreErrorKind::NotFound`], [`StoreErrorKind::Denied`], [`StoreErrorKind::Unreachable`],
-    /// [`StoreErrorKind::RateLimited`], [`StoreErrorKind::InvalidAnswer`], [`StoreErrorKind::Offline`];
-    /// [`StoreErrorKind::InvalidInput`] for a signature without a key.
+    /// [`StoreErrorKind::InvalidComponent`] for other bytes than the digest says, [`StoreErrorKind::Untrusted`] for what
+    /// is not signed with the key; [`StoreErrorKind::NotFound`], [`StoreErrorKind::Denied`],
+    /// [`StoreErrorKind::Unreachable`], [`StoreErrorKind::RateLimited`], [`StoreErrorKind::InvalidAnswer`],
+    /// [`StoreErrorKind::Offline`]; [`StoreErrorKind::InvalidInput`] for a signature without a key.
     pub async fn fetch_component(
         &self,
         address: &ComponentAddress,
@@ -102,7 +102,7 @@ impl HubClient {
     async fn arrived(&self, address: &ComponentAddress, monitor: Monitor<'_>) -> Result<Arrived, StoreError> {
         match address {
             ComponentAddress::File(path) => {
-                let source = ComponentSource::File { path: path.display().to_string() };
+                let source = ComponentSource::of_file(path);
                 Ok(Arrived { bytes: read_file(path, COMPONENT_BYTES)?, source, signature: None })
             }
             ComponentAddress::Url(url) => {
@@ -225,7 +225,7 @@ pub(super) fn too_large(what: &str, most: u64) -> StoreError {
 
 /// One header that says what is accepted.
 pub(super) fn accept(media_type: &'static str) -> HeaderMap {
-    HeaderMap::from_iter([(HeaderName::from(ACCEPT), HeaderValue::from_static(media_type))])
+    HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(media_type))])
 }
 
 fn read_file(path: &Path, most: u64) -> Result<Vec<u8>, StoreError> {
