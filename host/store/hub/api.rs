@@ -105,7 +105,12 @@ impl HubClient {
         let (owner, name) = parts(repository)?;
         let subject = Subject { repository: Some(repository), revision: Some(commit), file: None };
         let path = ["api", "models", owner, name, "tree", commit];
-        let entries: Vec<RawEntry> = self.pages(endpoint, &path, &[("recursive", "true")], subject, MOST_FILES).await?;
+        let entries: Vec<RawEntry> =
+            self.pages(endpoint, &path, &[("recursive", "true")], subject, MOST_FILES + 1).await?;
+        if entries.len() > MOST_FILES {
+            let message = format!("{repository} has more than {MOST_FILES} files, so it is no model");
+            return Err(StoreError::new(StoreErrorKind::InvalidModel, message));
+        }
         let files = entries.into_iter().filter(|entry| entry.kind == "file").map(|entry| {
             let (size, key) = match entry.lfs {
                 Some(lfs) => (lfs.size, Digest::parse(&lfs.oid).map(PartialKey::Sha256)),
