@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal as _, Write};
 use anstream::{AutoStream, ColorChoice};
 use anstyle::Style;
 use serde_json::Value;
+use wasmlx::MemoryEstimate;
 
 use crate::failure::Result;
 
@@ -149,6 +150,18 @@ pub(crate) fn parameters(count: u64) -> String {
         few @ ..1e6 => format!("{:.1} k", few / 1e3),
         many @ ..1e9 => format!("{:.1} M", many / 1e6),
         many => format!("{:.1} B", many / 1e9),
+    }
+}
+
+/// The memory that a model takes here, for people.
+pub(crate) fn memory(estimate: &MemoryEstimate) -> String {
+    let total = bytes(estimate.total_bytes);
+    match estimate.cache_bytes_per_1000_tokens {
+        Some(cache) => {
+            let (tokens, more) = (count(estimate.context), bytes(cache));
+            format!("{total} on this machine with {tokens} tokens, {more} for each 1,000 more")
+        }
+        None => format!("{total}, at a guess"),
     }
 }
 

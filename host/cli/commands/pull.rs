@@ -43,7 +43,8 @@ pub(crate) async fn run(arguments: Arguments, global: &GlobalOptions) -> Result 
     // A revision after an `@`, as package managers write it.
     let model = arguments.model.replacen('@', ":", 1);
     let options = options(arguments, global, &bars, cancel);
-    let report = Host::builder().build()?.pull(&model, options).await;
+    let host = Host::builder().build()?;
+    let report = host.pull(&model, options).await;
     drop(bars);
     let report = report.map_err(|error| match error.kind() {
         ErrorKind::Cancelled => {
@@ -57,6 +58,10 @@ pub(crate) async fn run(arguments: Arguments, global: &GlobalOptions) -> Result 
     }
     if !global.quiet {
         output.line(sentence(&report))?;
+        // What was pulled may be less than a model.
+        if let Ok(memory) = host.estimate(Some(&report.model.name.to_string())) {
+            output::aside(format_args!("it takes {}", output::memory(&memory)));
+        }
     }
     output.flush()
 }

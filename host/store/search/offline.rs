@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Candidate, Origin};
-use crate::{Manifest, ModelFacts, Store, StoreError, catalogue, weights_bytes};
+use crate::{Content, ModelFacts, Store, StoreError, StoredModel, catalogue, weights_bytes};
 
 impl Store {
     /// The models of the store and of the catalogue, as candidates of a search.
@@ -11,9 +11,8 @@ impl Store {
     /// # Errors
     /// [`StoreErrorKind::Io`](crate::StoreErrorKind::Io) where the store cannot be read.
     pub fn candidates(&self) -> Result<Vec<Candidate>, StoreError> {
-        let stored =
-            self.manifests()?.into_iter().filter_map(|(_, manifest)| Some(Candidate::of_manifest(&manifest.ok()?)));
-        Ok(stored.chain(catalogue().iter().map(|entry| entry.candidate())).collect())
+        let stored = self.list()?.models;
+        Ok(stored.iter().map(Candidate::of_stored).chain(catalogue().iter().map(|entry| entry.candidate())).collect())
     }
 
     /// The ids of the models in the store, in lowercase.
@@ -21,19 +20,24 @@ impl Store {
     /// # Errors
     /// As [`Store::candidates`].
     pub fn stored_ids(&self) -> Result<BTreeSet<String>, StoreError> {
-        Ok(self.manifests()?.into_iter().map(|(name, _)| name.to_string().to_ascii_lowercase()).collect())
+        Ok(self.list()?.models.into_iter().map(|model| model.name.to_ascii_lowercase()).collect())
     }
 }
 
 impl Candidate {
-    fn of_manifest(manifest: &Manifest) -> Self {
-        let id = manifest.name.to_string();
+    fn of_stored(model: &StoredModel) -> Self {
+        let id = model.name.clone();
+        let manifest = match &model.content {
+            Content::Stored(manifest) => Some(manifest),
+            Content::Folder(_) => None,
+        };
         Self {
-            facts: manifest.facts.clone().or(ModelFacts::of_id(&id, &[])),
+            facts: model.facts.clone().or(ModelFacts::of_id(&id, &[])),
             id,
             origin: Origin::Store,
-            modified: Some(manifest.created),
-            bytes: weights_bytes(manifest.files.iter().map(|file| (file.path.as_str(), file.size))),
+            modified: manifest.map(|manifest| manifest.created),
+            bytes: manifest
+                .and_then(|manifest| weights_bytes(manifest.files.iter().map(|file| (file.path.as_str(), file.size)))),
             ..Self::default()
         }
     }

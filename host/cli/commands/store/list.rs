@@ -36,22 +36,7 @@ fn table(list: &ModelList, output: &mut Output, global: &GlobalOptions) -> Resul
              has the built-in one",
         );
     }
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.chain([HEADINGS[column].len()]).max().unwrap_or_default()
-    };
-    let widths: [usize; 10] = std::array::from_fn(width);
-    let line = |cells: [&str; 10]| {
-        let padded: Vec<String> = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        padded.join("  ").trim_end().to_owned()
-    };
-    if !rows.is_empty() && !global.quiet {
-        output.styled(output::DIM, &line(HEADINGS))?;
-        output.text("\n")?;
-    }
-    for row in &rows {
-        output.line(line(row.each_ref().map(String::as_str)))?;
-    }
+    output.table(HEADINGS, [false; 10], &rows, global.quiet)?;
     for model in &list.unfinished {
         output.line(unfinished(model))?;
     }
@@ -66,7 +51,7 @@ fn row(model: &StoredModel, now: u64) -> [String; 10] {
         if model.short_name == model.name { String::new() } else { model.short_name.clone() },
         known(facts.task.as_ref().map(ToString::to_string)),
         known(facts.model_type.clone()),
-        known(facts.parameters.map(count)),
+        known(facts.parameters.map(output::parameters)),
         known(facts.quantization.as_ref().map(ToString::to_string)),
         output::bytes(model.size),
         known(facts.context.map(|tokens| tokens.to_string())),
@@ -120,15 +105,6 @@ pub(super) fn model_json(model: &StoredModel) -> Value {
     listed
 }
 
-/// Parameters for people: `596.0 M`, `8.0 B`.
-pub(super) fn count(parameters: u64) -> String {
-    match parameters as f64 {
-        few @ ..1e6 => format!("{:.1} k", few / 1e3),
-        many @ ..1e9 => format!("{:.1} M", many / 1e6),
-        many => format!("{:.1} B", many / 1e9),
-    }
-}
-
 /// How long ago, for people.
 pub(super) fn ago(seconds: u64) -> String {
     let (count, unit) = match seconds {
@@ -145,8 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_for_people() {
-        assert_eq!([900, 596_049_920, 8_030_261_248].map(count), ["0.9 k", "596.0 M", "8.0 B"]);
+    fn times_for_people() {
         assert_eq!([3, 61, 7300, 200_000].map(ago), ["just now", "1 minute ago", "2 hours ago", "2 days ago"]);
     }
 }

@@ -3,9 +3,9 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use wasmlx::{Bindings, Content, Host, MemoryEstimate, ModelManifest, Source, StoredModel};
+use wasmlx::{Bindings, Content, Host, ModelManifest, Source, StoredModel};
 
-use super::list::{ago, count, model_json};
+use super::list::{ago, model_json};
 use crate::GlobalOptions;
 use crate::failure::Result;
 use crate::output::{self, Output};
@@ -31,7 +31,7 @@ pub(super) fn run(arguments: &Arguments, global: &GlobalOptions) -> Result {
     for (what, value) in lines(&model) {
         output.line(format_args!("  {what:13} {value}"))?;
     }
-    output.line(format_args!("  {:13} {}", "memory", needed(&memory)))?;
+    output.line(format_args!("  {:13} {}", "memory", output::memory(&memory)))?;
     if let Content::Stored(manifest) = &model.content {
         output.line("  files")?;
         for file in &manifest.files {
@@ -41,18 +41,6 @@ pub(super) fn run(arguments: &Arguments, global: &GlobalOptions) -> Result {
         bindings(&manifest.bindings, &mut output)?;
     }
     output.flush()
-}
-
-/// The memory that a model takes here, for people.
-pub(crate) fn needed(memory: &MemoryEstimate) -> String {
-    let total = output::bytes(memory.total_bytes);
-    match memory.cache_bytes_per_1000_tokens {
-        Some(cache) => {
-            let (tokens, more) = (output::count(memory.context), output::bytes(cache));
-            format!("{total} on this machine with {tokens} tokens, {more} for each 1,000 more")
-        }
-        None => format!("{total}, at a guess"),
-    }
 }
 
 /// What is known of it.
@@ -72,7 +60,7 @@ fn lines(model: &StoredModel) -> Vec<(&'static str, String)> {
         ("short name", short),
         ("type", facts.task.as_ref().map(ToString::to_string)),
         ("architecture", facts.model_type.clone()),
-        ("parameters", facts.parameters.map(count)),
+        ("parameters", facts.parameters.map(output::parameters)),
         ("quantisation", facts.quantization.as_ref().map(ToString::to_string)),
         ("context", facts.context.map(|tokens| format!("{tokens} tokens"))),
         ("size", Some(output::bytes(model.size))),
