@@ -137,7 +137,7 @@ pub(crate) fn component(module: &str, world: &str, version: &str) -> Vec<u8> {
 pub(crate) fn component_of(module: &str, world: &str, version: &str, change: impl FnOnce(&str) -> String) -> Vec<u8> {
     let folder = root().join("wit");
     let mut package = "package wasmlx:runner@0.1.0;\n".to_owned();
-    for file in ["types", "template", "grammars", "vocabulary", "logging", "policy", "chat"] {
+    for file in ["types", "template", "grammars", "vocabulary", "logging", "policy", "store", "chat"] {
         let text = fs::read_to_string(folder.join(file).with_extension("wit")).unwrap();
         let is_header = |line: &&str| line.starts_with("package ") || line.starts_with("/// The interfaces between");
         package.extend(
