@@ -6,7 +6,7 @@
 //! blobs/partial/KEY.lock   held while somebody fetches it
 //! ```
 //!
-//! The journal runs at most a few bytes behind the file, never before it, so a process may end at any moment; a machine
+//! The journal runs at most some MiB behind the file, never before it, so a process may end at any moment; a machine
 //! that loses power may lose bytes of which the journal tells. Nothing depends on that: all bytes are hashed before the
 //! file becomes a blob. They are hashed while they come, as far as they are there without a gap.
 
@@ -28,8 +28,9 @@ use crate::lock::FileLock;
 use crate::manifest::{MANIFEST_BYTES, parse_versioned, to_versioned_json};
 use crate::{Digest, GitHash, Monitor, StoreError, StoreErrorKind};
 
-/// The journal is written whenever so many bytes were recorded since.
-const JOURNAL_EVERY: u64 = 1 << 20;
+/// The journal is written whenever so many bytes were recorded since. Some file systems bring a file that takes the place
+/// of another to the disk at once, so each time takes milliseconds.
+const JOURNAL_EVERY: u64 = 8 << 20;
 
 /// What a file is known by before it is there, and checked by when it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
