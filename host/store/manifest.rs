@@ -52,6 +52,9 @@ pub enum Source {
         revision: String,
         /// The commit that the revision stood for.
         commit: String,
+        /// Whether the user said which files: it may lack some that a runner needs.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        chosen: bool,
     },
     /// Files on this machine.
     Import {
@@ -168,7 +171,7 @@ impl Manifest {
             return Err("its files are not in order".to_owned());
         }
         let told = match &self.source {
-            Source::Hub { endpoint, repository, revision, commit } => vec![endpoint, repository, revision, commit],
+            Source::Hub { endpoint, repository, revision, commit, .. } => vec![endpoint, repository, revision, commit],
             Source::Import { path } => vec![path],
             Source::Conversion { from, commit, .. } => [from].into_iter().chain(commit).collect(),
         };

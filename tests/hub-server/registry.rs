@@ -102,7 +102,11 @@ pub(crate) fn give_token(state: &State, request: &Request) -> Response {
     let repository = scope.unwrap_or_default();
     match state.artifacts().iter().any(|artifact| artifact.repository == repository && artifact.is_private) {
         true => refusal(403, "DENIED", "requested access to the resource is denied"),
-        false => Response::json(200, &json!({"token": token(repository), "expires_in": 300})),
+        // Both, as Docker Hub has it.
+        false => {
+            let token = token(repository);
+            Response::json(200, &json!({"token": token, "access_token": token, "expires_in": 300}))
+        }
     }
 }
 

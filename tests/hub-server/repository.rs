@@ -17,6 +17,7 @@ pub struct Repository {
     pub(crate) gated: bool,
     pub(crate) private: bool,
     pub(crate) tags: Vec<String>,
+    pub(crate) former_id: Option<String>,
     pub(crate) fields: Map<String, Value>,
 }
 
@@ -47,6 +48,7 @@ impl Repository {
             gated: false,
             private: false,
             tags: Vec::new(),
+            former_id: None,
             fields: Map::new(),
         }
     }
@@ -112,11 +114,23 @@ impl Repository {
         self
     }
 
+    /// Renamed: it is given by that id, too.
+    #[must_use]
+    pub fn formerly(mut self, id: &str) -> Self {
+        self.former_id = Some(id.to_owned());
+        self
+    }
+
     /// With a field of the hub's model information, such as `downloads`, `tags` or `config`.
     #[must_use]
     pub fn field(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.fields.insert(name.to_owned(), value.into());
         self
+    }
+
+    /// Whether an id means it: its own in any case, or that of before a renaming. The hub redirects from those.
+    pub(crate) fn is_called(&self, id: &str) -> bool {
+        [Some(&self.id), self.former_id.as_ref()].into_iter().flatten().any(|own| own.eq_ignore_ascii_case(id))
     }
 
     /// The commit: a hash of what is in it.

@@ -105,7 +105,7 @@ impl State {
     /// A repository's commits, the oldest first; at least one.
     pub(crate) fn commits(&self, id: &str) -> Option<Vec<Repository>> {
         let commits: Vec<_> =
-            lock(&self.repositories).iter().filter(|repository| repository.id == id).cloned().collect();
+            lock(&self.repositories).iter().filter(|repository| repository.is_called(id)).cloned().collect();
         (!commits.is_empty()).then_some(commits)
     }
 

@@ -10,6 +10,9 @@ use crate::{Digest, GitHash, PartialKey, StoreError, StoreErrorKind};
 /// The most files of a repository.
 const MOST_FILES: usize = 50_000;
 
+/// The most bytes of a file: far more than hubs have.
+const MOST_BYTES: u64 = 1 << 44;
+
 /// A repository at a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelInfo {
@@ -105,22 +108,26 @@ impl HubClient {
         let (owner, name) = parts(repository)?;
         let subject = Subject { repository: Some(repository), revision: Some(commit), file: None };
         let path = ["api", "models", owner, name, "tree", commit];
-        let entries: Vec<RawEntry> =
-            self.pages(endpoint, &path, &[("recursive", "true")], subject, MOST_FILES + 1).await?;
+        let mut list = self.list::<RawEntry>(endpoint, &path, &[("recursive", "true")], subject);
+        let entries = list.read(MOST_FILES + 1).await?;
         if entries.len() > MOST_FILES {
             let message = format!("{repository} has more than {MOST_FILES} files, so it is no model");
             return Err(StoreError::new(StoreErrorKind::InvalidModel, message));
         }
-        let files = entries.into_iter().filter(|entry| entry.kind == "file").map(|entry| {
-            let (size, key) = match entry.lfs {
+        let files = entries.iter().filter(|entry| entry.kind == "file").map(|entry| {
+            let (size, key) = match &entry.lfs {
                 Some(lfs) => (lfs.size, Digest::parse(&lfs.oid).map(PartialKey::Sha256)),
                 None => (entry.size, GitHash::parse(&entry.oid).map(PartialKey::Git)),
             };
-            key.map(|key| RemoteFile { path: entry.path.clone(), size, key }).ok_or_else(|| {
-                let message =
-                    format!("{} gives no hash of {:?}, so it could not be checked", endpoint.name(), entry.path);
+            let wrong = |what: String| {
+                let message = format!("{} gives {what} of {:?}", endpoint.name(), entry.path);
                 StoreError::new(StoreErrorKind::InvalidAnswer, message)
-            })
+            };
+            if size > MOST_BYTES {
+                return Err(wrong(format!("{size} bytes as the size, more than any file has,")));
+            }
+            let key = key.ok_or_else(|| wrong("no hash, by which it could be checked,".to_owned()))?;
+            Ok(RemoteFile { path: entry.path.clone(), size, key })
         });
         files.collect()
     }

@@ -62,6 +62,40 @@ struct Page<T> {
     next: Option<Url>,
 }
 
+/// A list that one hub gives on pages, as far as it was read.
+pub(crate) struct List<'a, T> {
+    client: &'a HubClient,
+    endpoint: &'a Endpoint,
+    subject: Subject<'a>,
+    entries: Vec<T>,
+    next: Option<Url>,
+    pages: usize,
+    bytes: usize,
+}
+
+impl<T: DeserializeOwned> List<'_, T> {
+    /// Its first entries: up to `most` of them. What was read before is not asked for again.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::InvalidAnswer`] where the pages have no end.
+    pub(crate) async fn read(&mut self, most: usize) -> Result<&[T], StoreError> {
+        let Self { client, endpoint, .. } = *self;
+        while self.entries.len() < most
+            && let Some(url) = self.next.take()
+        {
+            let page: Page<Vec<T>> = client.json_at(endpoint, &url, self.subject, client.patience.attempts).await?;
+            self.entries.extend(page.value);
+            (self.pages, self.bytes) = (self.pages + 1, self.bytes + page.bytes);
+            if self.pages > MOST_PAGES || self.bytes > MOST_JSON {
+                let message = format!("{} answers with pages without end", endpoint.name());
+                return Err(StoreError::new(StoreErrorKind::InvalidAnswer, message));
+            }
+            self.next = page.next;
+        }
+        Ok(&self.entries[..self.entries.len().min(most)])
+    }
+}
+
 impl HubClient {
     /// A client. No connection is made.
     ///
@@ -144,33 +178,16 @@ impl HubClient {
         Err(failed.unwrap_or_else(no_hub))
     }
 
-    /// All entries of a list that comes on pages, from one hub: up to `most` of them.
-    ///
-    /// # Errors
-    /// [`StoreErrorKind::InvalidAnswer`] where the pages have no end.
-    pub(crate) async fn pages<T: DeserializeOwned>(
-        &self,
-        endpoint: &Endpoint,
+    /// A list that comes on pages, from one hub.
+    pub(crate) fn list<'a, T>(
+        &'a self,
+        endpoint: &'a Endpoint,
         path: &[&str],
         query: &[(&str, &str)],
-        subject: Subject<'_>,
-        most: usize,
-    ) -> Result<Vec<T>, StoreError> {
-        let mut entries = Vec::new();
-        let mut url = Some(address(endpoint, path, query));
-        let (mut pages, mut bytes) = (0, 0);
-        while let Some(next) = url.take().filter(|_| entries.len() < most) {
-            let page: Page<Vec<T>> = self.json_at(endpoint, &next, subject, self.patience.attempts).await?;
-            entries.extend(page.value);
-            (pages, bytes) = (pages + 1, bytes + page.bytes);
-            if pages > MOST_PAGES || bytes > MOST_JSON {
-                let message = format!("{} answers with pages without end", endpoint.name());
-                return Err(StoreError::new(StoreErrorKind::InvalidAnswer, message));
-            }
-            url = page.next;
-        }
-        entries.truncate(most);
-        Ok(entries)
+        subject: Subject<'a>,
+    ) -> List<'a, T> {
+        let next = Some(address(endpoint, path, query));
+        List { client: self, endpoint, subject, entries: Vec::new(), next, pages: 0, bytes: 0 }
     }
 
     /// The JSON at an address.
@@ -211,7 +228,7 @@ impl HubClient {
             let message = format!("{} answers with what is not understood: {error}", endpoint.name());
             StoreError::new(StoreErrorKind::InvalidAnswer, message)
         })?;
-        Ok(Page { value, bytes: body.len(), next: next_page(endpoint, answer.response.headers()) })
+        Ok(Page { value, bytes: body.len(), next: next_page(url, answer.response.headers()) })
     }
 
     /// One request, redirections followed. The answer is one of success.
@@ -302,18 +319,17 @@ fn redirection(endpoint: &Endpoint, from: &Url, headers: &HeaderMap) -> Result<U
     })
 }
 
-/// The next page by `Link` (RFC 8288). Only its path and query count: a hub behind a proxy may not know its own address,
-/// and a list leads to no other host.
-fn next_page(endpoint: &Endpoint, headers: &HeaderMap) -> Option<Url> {
+/// The page after that at `url`, by `Link` (RFC 8288). Only its query counts: a hub behind a proxy may know neither its
+/// own address nor what precedes its paths there, and a list leads to no other host.
+fn next_page(url: &Url, headers: &HeaderMap) -> Option<Url> {
     let links = headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
     let next = links.filter_map(|link| link.trim().split_once('>')).find(|(_, parameters)| {
         parameters.split(';').any(|parameter| matches!(parameter.trim(), "rel=\"next\"" | "rel=next"))
     });
-    let link = endpoint.url.join(next?.0.trim_start_matches('<')).ok()?;
-    let mut url = endpoint.url.clone();
-    url.set_path(link.path());
-    url.set_query(link.query());
-    Some(url)
+    let link = url.join(next?.0.trim_start_matches('<')).ok()?;
+    let mut next = url.clone();
+    next.set_query(Some(link.query()?));
+    Some(next)
 }
 
 /// A request that failed on its way. An untrusted certificate does not get better, the rest may.
@@ -347,4 +363,29 @@ pub(crate) fn passing(endpoint: &Endpoint, error: &reqwest::Error) -> Failure {
         (false, _) => "",
     };
     Failure::passing(format_args!("{} {reached}: {why}{advice}", endpoint.name()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_page_is_at_the_address_of_the_first() {
+        let first = Url::parse("https://mirror.example/hf/api/models?limit=2").unwrap();
+        let next = |link: &str| {
+            let headers = HeaderMap::from_iter([(LINK, HeaderValue::from_str(link).unwrap())]);
+            next_page(&first, &headers).map(String::from)
+        };
+        let second = Some("https://mirror.example/hf/api/models?limit=2&cursor=x".to_owned());
+        for link in [
+            r#"<https://huggingface.co/api/models?limit=2&cursor=x>; rel="next""#,
+            "</api/models?limit=2&cursor=x>; rel=next",
+            r#"<?cursor=y>; rel="prev", <?limit=2&cursor=x>; rel="next""#,
+        ] {
+            assert_eq!(next(link), second, "{link}");
+        }
+        for link in ["", "<?a=b>", r#"<https://huggingface.co/api/models>; rel="next""#] {
+            assert_eq!(next(link), None, "{link}");
+        }
+    }
 }

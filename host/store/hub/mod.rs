@@ -8,6 +8,7 @@ mod client;
 mod component_address;
 mod component_source;
 mod options;
+mod plan;
 mod pull;
 mod refusal;
 mod registry;

@@ -10,13 +10,14 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 use super::api::{is_the_hubs, no_hub};
 use super::options::Endpoint;
+use super::plan::{Offer, has, is_at, is_complete, is_whole, stored};
 use super::transfer::{self, Traffic};
-use super::{HubClient, RemoteFile, Selection};
+use super::{HubClient, ModelInfo, Selection};
 use crate::files::check_space;
 use crate::partial;
 use crate::{
     Bindings, Digest, HUB, Manifest, ManifestFile, Meter, ModelFacts, Monitor, Name, Opened, PartialKey, Pull, Source,
-    Stage, Store, StoreError, StoreErrorKind, WantedFile,
+    Stage, Store, StoreError, StoreErrorKind,
 };
 
 /// Connections at a time, where nobody says otherwise.
@@ -74,7 +75,10 @@ impl Drop for Ending {
 
 impl HubClient {
     /// Brings a model into the store, or brings it to what its revision (the name's tag) stands for now. What is there of
-    /// it is not fetched. Dropped or broken off it leaves a state from which the next pull goes on.
+    /// it is not fetched, and what it has besides what is selected stays. Dropped or broken off it leaves a state from
+    /// which the next pull goes on.
+    ///
+    /// The model is called what the hub calls it where `name` has the same letters in another case.
     ///
     /// # Errors
     /// As [`HubClient::model`]; [`StoreErrorKind::InvalidModel`] for a repository that cannot be run here,
@@ -91,29 +95,36 @@ impl HubClient {
             let message = format!("{name} is no model of a hub: write OWNER/NAME, such as Qwen/Qwen3-0.6B");
             return Err(StoreError::new(StoreErrorKind::InvalidName, message));
         }
+        let model = self.model(&name.repository(), name.tag()).await?;
+        let name = &as_the_hub_has_it(name, &model)?;
         let repository = name.repository();
-        let there = store.manifest(name)?.filter(|manifest| is_whole(store, manifest));
-        let model = self.model(&repository, name.tag()).await?;
-        let is_current = |manifest: &Manifest| manifest.commit() == Some(&*model.commit);
-        if let Some(manifest) =
-            there.filter(|manifest| options.selection.is_usual() && is_current(manifest) && is_runnable(manifest))
-        {
+        let is_current = |manifest: &Manifest| is_at(manifest, &model.commit) && is_whole(store, manifest);
+        let is_enough = |manifest: &Manifest| options.selection.is_usual() && is_complete(manifest);
+        if let Some(manifest) = stored(store, name)?.filter(|manifest| is_enough(manifest) && is_current(manifest)) {
             return Ok(Pulled { manifest, was_current: true, fetched: 0 });
         }
         let files = self.files(&repository, &model).await?;
-        let wanted = wanted(options.selection.choose(&repository, files)?);
 
         let signals = Arc::<Signals>::default();
         let _ending = Ending(Arc::clone(&signals));
         let begin = {
-            let (store, name, wanted) = (store.clone(), name.clone(), wanted.clone());
-            blocking(&signals, move |waiting, monitor| store.begin_pull(&name, wanted, waiting, monitor))
+            let offer = Offer { repository: repository.clone(), commit: model.commit.clone(), files };
+            let (store, name, selection) = (store.clone(), name.clone(), options.selection.clone());
+            blocking(&signals, move |waiting, monitor| {
+                let plan = offer.plan(&selection, stored(&store, &name)?.as_ref())?;
+                let mut pull = store.begin_pull(&name, plan.files, waiting, monitor)?;
+                // Who was waited for may have brought a model, and nobody else does from here on.
+                let there = stored(&store, &name)?;
+                let plan = offer.plan(&selection, there.as_ref())?;
+                if pull.files() != plan.files {
+                    pull.want(plan.files)?;
+                }
+                Ok((pull, plan.chosen, there))
+            })
         };
-        let pull = watched(begin, || tell_waiting(&signals, monitor, name)).await?;
-        if let Some(manifest) = store.manifest(name)?.filter(|manifest| is_current(manifest) && has(manifest, &wanted))
-            && is_whole(store, &manifest)
-        {
-            pull.abandon()?;
+        let (pull, chosen, there) = watched(begin, || tell_waiting(&signals, monitor, name)).await?;
+        if let Some(manifest) = there.filter(|manifest| is_current(manifest) && has(manifest, pull.files())) {
+            blocking(&signals, move |_, _| pull.abandon()).await?;
             return Ok(Pulled { manifest, was_current: true, fetched: 0 });
         }
 
@@ -136,8 +147,9 @@ impl HubClient {
             repository: work.traffic.repository.clone(),
             revision: name.tag().to_owned(),
             commit: model.commit,
+            chosen,
         };
-        let files = wanted.iter().zip(digests).map(|(file, sha256)| ManifestFile {
+        let files = work.pull.files().iter().zip(digests).map(|(file, sha256)| ManifestFile {
             path: file.path.clone(),
             sha256,
             size: file.size,
@@ -160,8 +172,9 @@ impl HubClient {
         };
         let fetched = work.traffic.fetched.load(Ordering::Relaxed);
         let work = Arc::into_inner(work);
-        let work = work.ok_or_else(|| StoreError::new(StoreErrorKind::Busy, "a task of the pull has not ended"))?;
-        let manifest = work.pull.commit(manifest)?;
+        let Work { pull, signals, .. } =
+            work.ok_or_else(|| StoreError::new(StoreErrorKind::Busy, "a task of the pull has not ended"))?;
+        let manifest = blocking(&signals, move |_, _| pull.commit(manifest)).await?;
         Ok(Pulled { manifest, was_current: false, fetched })
     }
 }
@@ -179,9 +192,10 @@ impl Work {
     /// Fetches what is not there, and gives the digests of all files in their order.
     async fn fetch_all(self: &Arc<Self>, store: &Store, monitor: &Monitor<'_>) -> Result<Vec<Digest>, StoreError> {
         let files = self.pull.files();
-        let total = files.iter().map(|file| file.size).sum();
+        let total = files.iter().map(|file| file.size).fold(0, u64::saturating_add);
         let blobs = store.blobs();
-        let needed = files.iter().map(|file| partial::needed(&blobs, file.key, file.size)).sum();
+        let needed = files.iter().map(|file| partial::needed(&blobs, file.key, file.size));
+        let needed = needed.fold(0, u64::saturating_add);
         check_space(blobs.folder(), needed)?;
 
         let meter = Meter::new(*monitor, Stage::Fetching, self.pull.name().to_string(), 0, total);
@@ -283,33 +297,15 @@ impl Work {
     }
 }
 
-fn wanted(files: Vec<RemoteFile>) -> Vec<WantedFile> {
-    files.into_iter().map(|RemoteFile { path, key, size }| WantedFile { path, key, size }).collect()
-}
-
-/// Whether all files of a model are there.
-fn is_whole(store: &Store, manifest: &Manifest) -> bool {
-    let blobs = store.blobs();
-    manifest.files.iter().all(|file| blobs.contains(&file.sha256, file.size))
-}
-
-/// Whether a model has what was asked for, and nothing else.
-fn has(manifest: &Manifest, wanted: &[WantedFile]) -> bool {
-    let is_same = |file: &WantedFile, other: &ManifestFile| {
-        let is_same_content = match file.key {
-            PartialKey::Sha256(digest) => other.sha256 == digest,
-            PartialKey::Git(hash) => other.git == Some(hash),
-        };
-        file.path == other.path && is_same_content
-    };
-    manifest.files.len() == wanted.len()
-        && wanted.iter().all(|file| manifest.files.iter().any(|other| is_same(file, other)))
-}
-
-/// Whether a model was pulled to be run: not only some files of it.
-fn is_runnable(manifest: &Manifest) -> bool {
-    let has = |end: &str| manifest.files.iter().any(|file| file.path.ends_with(end));
-    has("config.json") && has(".safetensors")
+/// The name that a model is to have: with the hub's own capitals. A repository that was renamed keeps the name by which
+/// it was asked for, by which it will be asked for again.
+fn as_the_hub_has_it(name: &Name, model: &ModelInfo) -> Result<Name, StoreError> {
+    let asked = name.repository();
+    if model.id.eq_ignore_ascii_case(&asked) {
+        return Name::parse(&model.id)?.with_tag(name.tag());
+    }
+    tracing::warn!("the hub calls {asked} {} now; here it is still called {asked}", model.id);
+    Ok(name.clone())
 }
 
 fn tell_waiting(signals: &Signals, monitor: &Monitor<'_>, name: &Name) -> Result<(), StoreError> {

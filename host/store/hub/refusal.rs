@@ -6,7 +6,7 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 use super::options::Endpoint;
-use super::retry::{Failure, retry_after};
+use super::retry::{Failure, rate_limit, retry_after};
 use crate::{StoreError, StoreErrorKind};
 
 /// What was asked for.
@@ -85,9 +85,12 @@ pub(super) fn failure(
                 }
             ),
         ),
-        (_, 403) => error(StoreErrorKind::Denied, format!("{hub} does not give {what} to this account or address")),
+        (_, 401 | 403) => {
+            error(StoreErrorKind::Denied, format!("{hub} does not give {what} to this account or address"))
+        }
         (_, 429) => {
             let wait = text(RETRY_AFTER.as_str()).and_then(|text| retry_after(text, SystemTime::now()));
+            let wait = wait.or_else(|| text("ratelimit").and_then(rate_limit));
             let when = wait.map_or(String::new(), |wait| format!(", by its word for {} s more", wait.as_secs()));
             let login = if with_token { "" } else { "; with a token (HF_TOKEN, `hf auth login`) it allows more" };
             let message = format!("{hub} was asked too often and gives no {what} for now{when}{login}");

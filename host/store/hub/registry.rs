@@ -179,10 +179,11 @@ impl<'a> Registry<'a> {
 
     /// The token that is given to whoever asks.
     async fn new_token(&self, challenge: &str) -> Result<HeaderValue, Failure> {
+        // Some registries send one, some the other, some both.
         #[derive(Deserialize)]
         struct Given {
-            #[serde(alias = "access_token")]
-            token: String,
+            token: Option<String>,
+            access_token: Option<String>,
         }
         let wrong = || {
             let message = format!("{} asks for a login that is not known here", self.endpoint.name());
@@ -203,7 +204,8 @@ impl<'a> Registry<'a> {
         }
         let body =
             read_body(&endpoint, reply.response, TOKEN_BYTES, || too_large("its token", TOKEN_BYTES), None).await?;
-        let Given { token } = serde_json::from_slice(&body).map_err(|_| wrong())?;
+        let Given { token, access_token } = serde_json::from_slice(&body).map_err(|_| wrong())?;
+        let token = token.or(access_token).ok_or_else(wrong)?;
         let mut header = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| wrong())?;
         header.set_sensitive(true);
         Ok(header)

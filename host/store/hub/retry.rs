@@ -19,7 +19,7 @@ pub struct Patience {
     pub attempts: u32,
     /// Before the second request: 0.5 s, doubled for each further one, and up to as much again by chance.
     pub backoff: Duration,
-    /// The longest that a server may have us wait by `Retry-After`: 2 min. Where it asks for more it is an error that
+    /// The longest that a server may have us wait by `Retry-After` or `RateLimit`: 2 min. Where it asks for more it is an error that
     /// says so.
     pub longest_wait: Duration,
 }
@@ -111,6 +111,13 @@ pub(super) fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
     }
 }
 
+/// When more is given by `RateLimit` (the IETF's draft of RateLimit header fields): the `t` of `"api";r=0;t=55`, the
+/// longest of several.
+pub(super) fn rate_limit(text: &str) -> Option<Duration> {
+    let seconds = text.split([',', ';']).filter_map(|parameter| parameter.trim().strip_prefix("t=")?.parse().ok());
+    seconds.max().map(Duration::from_secs)
+}
+
 /// A date as HTTP writes it: `Sun, 06 Nov 1994 08:49:37 GMT`.
 fn date(text: &str) -> Option<SystemTime> {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -135,13 +142,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn retry_after_is_seconds_or_a_date() {
+    fn servers_say_when_to_ask_again() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_770);
         assert_eq!(retry_after("120", now), Some(Duration::from_secs(120)));
         // The example of RFC 9110 is 784,111,777 s after 1970.
         assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:37 GMT", now), Some(Duration::from_secs(7)));
         assert_eq!(retry_after("Thu, 29 Feb 1996 00:00:00 GMT", now).map(|wait| wait.as_secs()), Some(41_440_230));
         assert_eq!(retry_after("Fri, 01 Jan 1993 00:00:00 GMT", now), Some(Duration::ZERO));
+        let limits = [r#""api";r=0;t=55"#, r#""api";r=0;t=5, "resolvers"; r=1; t=55"#, r#""api";r=0"#, "t=x"];
+        assert_eq!(limits.map(|text| rate_limit(text).map(|wait| wait.as_secs())), [Some(55), Some(55), None, None]);
         for text in ["", "-1", "soon", "Sun, 06 Nov 1994 08:49:37", "Sun, 99 Nov 1994 08:49:37 GMT", "a b c d e f"] {
             assert_eq!(retry_after(text, now), None, "{text}");
         }

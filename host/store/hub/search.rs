@@ -117,7 +117,11 @@ impl Store {
             Err(error)
                 if matches!(
                     error.kind(),
-                    StoreErrorKind::Unreachable | StoreErrorKind::Offline | StoreErrorKind::RateLimited
+                    StoreErrorKind::Unreachable
+                        | StoreErrorKind::Offline
+                        | StoreErrorKind::RateLimited
+                        // Of who asks for a login to the network, for example.
+                        | StoreErrorKind::InvalidAnswer
                 ) =>
             {
                 // Who asked for nobody to be asked need not be told that nobody was.
@@ -171,10 +175,10 @@ impl HubClient {
         let parameters: Vec<(&str, &str)> = parameters.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let subject = Subject { repository: None, revision: None, file: None };
         let mut candidates = Vec::new();
+        let mut list = self.list::<Value>(endpoint, &["api", "models"], &parameters, subject);
         for most in [PAGE, MOST] {
-            let path = ["api", "models"];
-            let models: Vec<Value> = self.pages(endpoint, &path, &parameters, subject, most).await?;
-            candidates = Candidate::of_answer(&models);
+            let models = list.read(most).await?;
+            candidates = Candidate::of_answer(models);
             if models.len() < most || select(candidates.clone(), query, around).len() >= query.limit {
                 break;
             }

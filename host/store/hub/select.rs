@@ -51,19 +51,22 @@ impl Selection {
         self.include.is_empty() && self.exclude.is_empty()
     }
 
-    /// The files that are wanted, in the order in which they are fetched: small ones first, so that what cannot be had
-    /// is known early.
+    /// The files that are wanted.
     ///
     /// # Errors
     /// [`StoreErrorKind::InvalidInput`] for a pattern that is none; [`StoreErrorKind::InvalidModel`] where nothing is
     /// wanted, or the repository has no weights that this program runs, and what to look for.
-    pub(super) fn choose(&self, repository: &str, files: Vec<RemoteFile>) -> Result<Vec<RemoteFile>, StoreError> {
+    pub(super) fn choose<'f>(
+        &self,
+        repository: &str,
+        files: &'f [RemoteFile],
+    ) -> Result<Vec<&'f RemoteFile>, StoreError> {
         let excluded = patterns(&self.exclude)?;
         let mut chosen = match self.include.is_empty() {
             true => needed(repository, files)?,
             false => {
                 let included = patterns(&self.include)?;
-                files.into_iter().filter(|file| included.is_match(&file.path)).collect()
+                files.iter().filter(|file| included.is_match(&file.path)).collect()
             }
         };
         chosen.retain(|file| !excluded.is_match(&file.path));
@@ -71,14 +74,13 @@ impl Selection {
             let message = format!("{repository} has no file that the patterns leave (--include, --exclude)");
             return Err(StoreError::new(StoreErrorKind::InvalidModel, message));
         }
-        chosen.sort_by(|one, other| (one.size, &one.path).cmp(&(other.size, &other.path)));
         Ok(chosen)
     }
 }
 
 /// What a runner needs.
-fn needed(repository: &str, files: Vec<RemoteFile>) -> Result<Vec<RemoteFile>, StoreError> {
-    let weights = weights(&files);
+fn needed<'f>(repository: &str, files: &'f [RemoteFile]) -> Result<Vec<&'f RemoteFile>, StoreError> {
+    let weights = weights(files);
     let has = |end: &str| files.iter().any(|file| file.path.ends_with(end));
     let (has_gguf, has_config) = (has(".gguf"), files.iter().any(|file| file.path == "config.json"));
     let refused = |why: &str| {
@@ -92,6 +94,11 @@ fn needed(repository: &str, files: Vec<RemoteFile>) -> Result<Vec<RemoteFile>, S
     if weights.is_empty() {
         return match () {
             () if has_gguf => refused("its weights are GGUF, which is the format of llama.cpp"),
+            () if files.iter().any(|file| !file.path.contains('/') && file.path.ends_with(".safetensors")) => {
+                refused(&format!(
+                    "its weights in safetensors are neither called model*.safetensors nor named by an index, {INDEX}"
+                ))
+            }
             () if has(".bin") || has(".pt") || has(".pth") => {
                 refused("its weights are PyTorch's pickles, which may run code where they are read")
             }
@@ -103,27 +110,28 @@ fn needed(repository: &str, files: Vec<RemoteFile>) -> Result<Vec<RemoteFile>, S
     }
     let beside = patterns(&NEEDED.iter().map(|&name| name.to_owned()).collect::<Vec<_>>())?;
     let is_needed =
-        |file: &RemoteFile| weights.contains(&file.path) || !file.path.contains('/') && beside.is_match(&file.path);
-    Ok(files.into_iter().filter(is_needed).collect())
+        |file: &&RemoteFile| weights.contains(&&*file.path) || !file.path.contains('/') && beside.is_match(&file.path);
+    Ok(files.iter().filter(is_needed).collect())
 }
 
-/// The weights in safetensors, one set of them: the shards with their index, else the one file, else whatever there is
-/// but for what is no model by itself.
-fn weights(files: &[RemoteFile]) -> Vec<String> {
+/// The weights in safetensors that a runner loads, one set of them: with an index what it can name, and the index; else
+/// the one file, else all of `model*.safetensors`.
+fn weights(files: &[RemoteFile]) -> Vec<&str> {
     let names = || files.iter().map(|file| file.path.as_str()).filter(|path| !path.contains('/'));
-    let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect::<Vec<_>>();
-    let mut shards: Vec<&str> = names().filter(|name| is_shard(name)).collect();
-    if !shards.is_empty() && names().any(|name| name == INDEX) {
-        shards.push(INDEX);
-        return owned(shards);
+    let has = |name: &str| names().any(|other| other == name);
+    let weights = names().filter(|name| name.ends_with(".safetensors"));
+    if !has(INDEX) {
+        let has_single = has(SINGLE);
+        return weights.filter(|&name| if has_single { name == SINGLE } else { name.starts_with("model") }).collect();
     }
-    if names().any(|name| name == SINGLE) {
-        return owned(vec![SINGLE]);
+    let has_shards = names().any(is_shard);
+    let is_other =
+        |name: &str| name.starts_with("consolidated") || name.starts_with("adapter") || has_shards && name == SINGLE;
+    let mut named: Vec<&str> = weights.filter(|name| !is_other(name)).collect();
+    if !named.is_empty() {
+        named.push(INDEX);
     }
-    let others = names().filter(|name| {
-        name.ends_with(".safetensors") && !name.starts_with("consolidated") && !name.starts_with("adapter")
-    });
-    owned(others.collect())
+    named
 }
 
 /// `model-00001-of-00004.safetensors`.
@@ -158,8 +166,9 @@ mod tests {
     }
 
     fn chosen(selection: &Selection, paths: &[&str]) -> Result<Vec<String>, StoreError> {
+        let files = files(paths);
         let mut chosen: Vec<String> =
-            selection.choose("a/b", files(paths))?.into_iter().map(|file| file.path).collect();
+            selection.choose("a/b", &files)?.into_iter().map(|file| file.path.clone()).collect();
         chosen.sort();
         Ok(chosen)
     }
@@ -192,10 +201,31 @@ mod tests {
             "model.safetensors",
         ];
         assert_eq!(chosen(&usual, &paths).unwrap(), ["config.json", paths[1], paths[2], paths[3]]);
+    }
+
+    #[test]
+    fn weights_are_those_that_are_loaded() {
+        let of = |paths: &[&str]| weights(&files(paths)).into_iter().map(str::to_owned).collect::<Vec<_>>().join(" ");
+        // As mlx-lm and others write them: one file and its index, files by layer.
+        assert_eq!(of(&["model.safetensors", INDEX]), format!("model.safetensors {INDEX}"));
         assert_eq!(
-            chosen(&usual, &["config.json", "weights.safetensors"]).unwrap(),
-            ["config.json", "weights.safetensors"]
+            of(&["layers-0.safetensors", "head.safetensors", "consolidated.safetensors", INDEX]),
+            format!("layers-0.safetensors head.safetensors {INDEX}")
         );
+        assert_eq!(
+            of(&["model-1-of-1.safetensors", "mtp.safetensors", "model.safetensors", INDEX]),
+            format!("model-1-of-1.safetensors mtp.safetensors {INDEX}")
+        );
+        assert_eq!(of(&["model.safetensors", "model.fp16.safetensors", "b.safetensors"]), "model.safetensors");
+        assert_eq!(
+            of(&["model-1-of-2.safetensors", "model-2-of-2.safetensors", "adapter_model.safetensors"]),
+            "model-1-of-2.safetensors model-2-of-2.safetensors"
+        );
+        for none in
+            [&["weights.safetensors"][..], &["adapters.safetensors", INDEX], &[INDEX], &["unet/model.safetensors"]]
+        {
+            assert_eq!(of(none), "", "{none:?}");
+        }
     }
 
     #[test]
@@ -205,6 +235,7 @@ mod tests {
         assert!(why(&["config.json", "model.Q4_K_M.gguf"]).contains("GGUF"));
         assert!(why(&["config.json", "pytorch_model.bin"]).contains("pickles"));
         assert!(why(&["config.json"]).contains("no weights"));
+        assert!(why(&["config.json", "weights.safetensors"]).contains("model*.safetensors"));
         assert!(why(&["model.safetensors"]).contains("no config.json"));
         assert!(why(&["README.md"]).contains("`wasmlx search b`"));
     }

@@ -31,7 +31,8 @@ const ENOUGH: u64 = 64 << 10;
 const SLOWEST: u64 = 1 << 10;
 
 /// How often a file is begun anew because its ETag is another. After that only its hash is looked at: servers that share
-/// the work may not agree on ETags.
+/// the work may not agree on ETags. Those of files whose SHA-256 is known are not looked at: servers call the same bytes
+/// otherwise, and a large file is not fetched again for a name.
 const MOST_RESETS: u32 = 2;
 
 /// What the transfers of one pull share.
@@ -105,7 +106,7 @@ pub(super) async fn fetch(
         file: file.clone(),
         partial: Arc::clone(partial),
         location: Mutex::default(),
-        heeds_etag: AtomicBool::new(true),
+        heeds_etag: AtomicBool::new(matches!(file.key, PartialKey::Git(_))),
     });
     let mut resets = 0;
     loop {
@@ -131,7 +132,7 @@ impl Transfer {
     /// All that is missing, part by part.
     async fn parts(self: &Arc<Self>) -> Result<(), Stop> {
         let size = part_size(self.file.size, self.traffic.connections);
-        let mut parts = split(self.partial.missing(), size).into_iter();
+        let mut parts = split(self.partial.missing(), size);
         let mut running = JoinSet::new();
         loop {
             while running.len() < self.traffic.connections
@@ -253,7 +254,7 @@ impl Transfer {
         let place = [owner, name, "resolve", &self.traffic.commit].into_iter().chain(self.file.path.split('/'));
         let answer = client.get(&self.endpoint, &self.endpoint.join(place), headers, subject).await?;
         self.check_identity(&answer.first)?;
-        if self.partial.etag().is_none() && self.partial.done() == 0 {
+        if self.heeds_etag.load(Ordering::Relaxed) && self.partial.etag().is_none() && self.partial.done() == 0 {
             // Noted before anybody else knows where the bytes are.
             self.partial.reset(etag(answer.response.headers()))?;
         }
@@ -340,12 +341,12 @@ fn part_size(size: u64, connections: usize) -> u64 {
 }
 
 /// Ranges cut to a size, in order.
-fn split(ranges: Vec<Range<u64>>, size: u64) -> Vec<Range<u64>> {
-    let cut = |range: Range<u64>| {
+fn split(ranges: Vec<Range<u64>>, size: u64) -> impl Iterator<Item = Range<u64>> {
+    let cut = move |range: Range<u64>| {
         let end = range.end;
         range.step_by(usize::try_from(size).unwrap_or(usize::MAX)).map(move |start| start..end.min(start + size))
     };
-    ranges.into_iter().flat_map(cut).collect()
+    ranges.into_iter().flat_map(cut)
 }
 
 fn etag(headers: &HeaderMap) -> Option<String> {
@@ -366,8 +367,11 @@ mod tests {
 
     #[test]
     fn parts_cover_what_is_missing_and_nothing_else() {
-        assert_eq!(split(vec![0..10, 20..25], 4), [0..4, 4..8, 8..10, 20..24, 24..25]);
-        assert_eq!(split(Vec::new(), 4), []);
+        let parts = |ranges| split(ranges, 4).collect::<Vec<_>>();
+        assert_eq!(parts(vec![0..10, 20..25]), [0..4, 4..8, 8..10, 20..24, 24..25]);
+        assert_eq!(parts(Vec::new()), []);
+        // However many there are, none is held before its turn.
+        assert_eq!(split(Vec::from([0..u64::MAX]), 4).next(), Some(0..4));
         assert_eq!(part_size(100, 8), LEAST_PART);
         assert_eq!(part_size(1 << 29, 8), 1 << 24);
         assert_eq!(part_size(u64::MAX, 1), MOST_PART);

@@ -109,8 +109,10 @@ impl SourceModel {
 
     /// A file of weights, with what lies beside it but for other weights.
     fn of_file(path: &Path) -> Result<Self, StoreError> {
-        if path.extension().is_none_or(|kind| kind != "safetensors") {
-            let message = format!("{} is no model: a folder or a .safetensors file is imported", path.display());
+        // What has another name is not loaded.
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if !name.starts_with("model") || !name.ends_with(".safetensors") {
+            let message = format!("{} is no model: a folder or a model*.safetensors file is imported", path.display());
             return Err(StoreError::new(StoreErrorKind::InvalidModel, message));
         }
         let mut model = Self::of_folder(path.parent().unwrap_or(path))?;

@@ -68,9 +68,12 @@ fn a_pulled_model_that_is_imported_too_stays_one_of_the_hub() {
 fn a_file_of_weights_comes_with_what_lies_beside_it() {
     let home = Home::new();
     let folder = home.beside().join("m");
-    write(&folder, &[("config.json", b"{}"), ("a.safetensors", b"a"), ("b.safetensors", b"b"), ("x.json", b"x")]);
-    let (name, files) = import(&home, &folder.join("b.safetensors"), None).unwrap();
-    assert_eq!((name.as_str(), &files[..]), ("m", &["b.safetensors", "config.json", "x.json"].map(str::to_owned)[..]));
+    write(&folder, &[("config.json", b"{}"), ("a.safetensors", b"a"), ("model-b.safetensors", b"b"), ("x.json", b"x")]);
+    let (name, files) = import(&home, &folder.join("model-b.safetensors"), None).unwrap();
+    let expected = ["config.json", "model-b.safetensors", "x.json"].map(str::to_owned);
+    assert_eq!((name.as_str(), &files[..]), ("m", &expected[..]));
+    // A runner would not load it.
+    assert_eq!(import(&home, &folder.join("a.safetensors"), None), Err(StoreErrorKind::InvalidModel));
 }
 
 #[test]

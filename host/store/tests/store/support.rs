@@ -84,6 +84,7 @@ pub(crate) fn finish(pull: Pull, files: &[(&str, &[u8])]) -> Manifest {
             repository: pull.name().repository(),
             revision: "main".to_owned(),
             commit: "0123456789abcdef0123456789abcdef01234567".to_owned(),
+            chosen: false,
         },
         created: 1_700_000_000,
         files: files.collect(),

@@ -71,12 +71,14 @@ fn a_hub_that_is_asked_too_often_is_left_alone_for_as_long_as_it_says() {
     let busy = |wait: &str| Action::status(429, "Retry-After", wait);
     is_survived([Fault::new(BYTES, busy("1")).times(2)]);
     is_survived([Fault::new(PAGE, busy("Sun, 06 Nov 1994 08:49:37 GMT")).times(2)]);
-    let scene = Scene::new();
-    scene.hub.fault(Fault::new(PAGE, busy("3600")));
-    let error = scene.pull().unwrap_err();
-    assert_eq!(error.kind(), Kind::RateLimited, "{error}");
-    assert!(error.to_string().contains("3600 s"), "{error}");
-    assert_eq!(scene.hub.requests().len(), 1, "not asked again before its time");
+    for long in [busy("3600"), Action::status(429, "RateLimit", r#""api";r=0;t=3600"#)] {
+        let scene = Scene::new();
+        scene.hub.fault(Fault::new(PAGE, long));
+        let error = scene.pull().unwrap_err();
+        assert_eq!(error.kind(), Kind::RateLimited, "{error}");
+        assert!(error.to_string().contains("3600 s"), "{error}");
+        assert_eq!(scene.hub.requests().len(), 1, "not asked again before its time");
+    }
 }
 
 #[test]
@@ -106,11 +108,40 @@ fn what_hardly_comes_or_does_not_come_is_asked_for_again() {
 }
 
 #[test]
-fn an_etag_that_changes_begins_the_file_anew() {
+fn an_etag_that_changes_takes_nothing_from_a_file_of_known_hash() {
     let scene = is_survived([Fault::new(BYTES, Action::Etag("other".to_owned())).after(2)]);
-    assert!(scene.sent() > WEIGHTS);
-    // Servers that share the work and do not agree.
-    is_survived([2, 4, 6, 8].map(|after| Fault::new(BYTES, Action::Etag(format!("of {after}"))).after(after).times(1)));
+    assert_eq!(scene.sent(), WEIGHTS, "no byte twice");
+    // Nor from one call to the next; where it was another file indeed, its hash says so.
+    let scene = Scene::new();
+    scene.hub.fault(Fault::new(BYTES, Action::Status { status: 500, headers: Vec::new() }).after(1));
+    let one = PullOptions { connections: 1, ..PullOptions::default() };
+    assert_eq!(scene.pull_as(MODEL, &one).unwrap_err().kind(), Kind::Unreachable);
+    let before = scene.sent();
+    assert!(before > 0);
+    scene.hub.clear_faults();
+    scene.hub.fault(Fault::new(BYTES, Action::WrongByte { at: WEIGHTS - 1 }).after(1).times(1));
+    scene.hub.fault(Fault::new(BYTES, Action::Etag("other".to_owned())));
+    scene.pull_as(MODEL, &one).unwrap();
+    scene.assert_has(&model(1));
+    assert_eq!(scene.sent(), 2 * WEIGHTS, "what was wrong came anew, once");
+}
+
+#[test]
+fn an_etag_that_changes_begins_a_file_anew_that_git_alone_knows() {
+    // Servers that share the work and do not agree, too.
+    for changes in [vec![2], vec![2, 4, 6, 8]] {
+        let scene = Scene::new();
+        let large = model(1).file("vocab.json", Content::noise(7, WEIGHTS as usize));
+        scene.hub.add(large.clone());
+        let path = format!("/api/resolve-cache/models/{MODEL}/{}/vocab.json", large.commit());
+        for after in &changes {
+            scene.hub.fault(Fault::new(&path, Action::Etag(format!("of {after}"))).after(*after));
+        }
+        let pulled = scene.pull().unwrap();
+        let sent = scene.hub.requests().iter().filter(|request| request.path == path).map(|request| request.sent).sum();
+        assert!(WEIGHTS < sent, "{sent}");
+        assert!(pulled.manifest.files.iter().any(|file| file.path == "vocab.json" && file.size == WEIGHTS));
+    }
 }
 
 #[test]
@@ -186,9 +217,15 @@ fn what_has_no_room_is_not_begun() {
     let scene = Scene::new();
     let small = scene.home.beside().join("small");
     std::fs::write(&small, "small").unwrap();
-    let huge = Content::File { path: small, size: 1 << 60 };
-    scene.hub.add(Repository::new(MODEL).file("config.json", "{}").large_file("model.safetensors", huge));
-    let error = scene.pull().unwrap_err();
-    assert_eq!(error.kind(), Kind::NoSpace, "{error}");
-    assert!(scene.hub.requests().iter().all(|request| request.path.starts_with("/api/models/")));
+    // No disk has that, and no hub such files.
+    for (size, kind) in [(1 << 44, Kind::NoSpace), ((1 << 44) + 1, Kind::InvalidAnswer), (1 << 62, Kind::InvalidAnswer)]
+    {
+        let huge = || Content::File { path: small.clone(), size };
+        let shards = ["model-1-of-2.safetensors", "model-2-of-2.safetensors", "model.safetensors.index.json"];
+        let huge = shards.into_iter().fold(Repository::new(MODEL), |model, shard| model.large_file(shard, huge()));
+        scene.hub.add(huge.file("config.json", "{}"));
+        let error = scene.pull().unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(scene.hub.requests().iter().all(|request| request.path.starts_with("/api/models/")));
+    }
 }

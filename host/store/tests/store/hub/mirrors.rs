@@ -2,9 +2,9 @@
 
 use wasmlx_hub_server::{Action, Fault, HubServer};
 use wasmlx_store::StoreErrorKind;
-use wasmlx_store::hub::Token;
+use wasmlx_store::hub::{PullOptions, Token};
 
-use super::{MODEL, Scene, model};
+use super::{MODEL, Scene, WEIGHTS, model, sent};
 
 /// A scene whose hub is the second of two.
 fn behind(first: &str) -> Scene {
@@ -41,6 +41,19 @@ fn a_mirror_that_fails_half_way_is_replaced() {
         scene.assert_has(&model(1));
         assert!(mirror.requests().len() > 1 && !scene.hub.requests().is_empty());
     }
+}
+
+#[test]
+fn what_a_mirror_brought_stays_where_the_next_has_other_etags() {
+    let mirror = HubServer::start();
+    mirror.add(model(1));
+    mirror.fault(Fault::new("/cdn/", Action::Status { status: 500, headers: Vec::new() }).after(1));
+    let scene = behind(mirror.url());
+    scene.hub.fault(Fault::new("/cdn/", Action::Etag("other".to_owned())));
+    scene.pull_as(MODEL, &PullOptions { connections: 1, ..PullOptions::default() }).unwrap();
+    scene.assert_has(&model(1));
+    assert!(scene.sent() > 0 && sent(&mirror) > 0);
+    assert_eq!(sent(&mirror) + scene.sent(), WEIGHTS, "no byte twice");
 }
 
 #[test]

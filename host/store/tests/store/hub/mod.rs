@@ -77,8 +77,13 @@ impl Scene {
 
     /// The bytes of weights that the hub has sent.
     fn sent(&self) -> u64 {
-        self.hub.requests().iter().filter(|request| request.at_cdn).map(|request| request.sent).sum()
+        sent(&self.hub)
     }
+}
+
+/// The bytes of weights that a hub has sent.
+fn sent(hub: &HubServer) -> u64 {
+    hub.requests().iter().filter(|request| request.at_cdn && request.status < 400).map(|request| request.sent).sum()
 }
 
 /// A model whose weights are others for each seed.

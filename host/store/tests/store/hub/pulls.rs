@@ -1,12 +1,13 @@
 //! Pulls that go well, are broken off, and are done by several at once.
 
+use std::fs;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use wasmlx_hub_server::{Action, Fault};
-use wasmlx_store::hub::{PullOptions, Selection};
+use wasmlx_hub_server::{Action, Fault, Repository};
+use wasmlx_store::hub::{PullOptions, Pulled, Selection};
 use wasmlx_store::{Monitor, Name, Progress, Stage, StoreErrorKind};
 
-use super::{MODEL, Scene, WEIGHTS, model, run};
+use super::{FILES, MODEL, Scene, WEIGHTS, model, run};
 
 #[test]
 fn a_model_comes_as_it_was_published_and_by_what_a_runner_needs() {
@@ -142,15 +143,81 @@ fn several_that_want_one_model_fetch_it_once() {
 #[test]
 fn patterns_choose_the_files() {
     let scene = Scene::new();
-    let list = |patterns: &[&str]| patterns.iter().map(|&pattern| pattern.to_owned()).collect();
-    let options =
-        PullOptions { selection: Selection { include: list(&["*.json"]), exclude: list(&["onnx/*"]) }, connections: 1 };
-    let pulled = scene.pull_as(MODEL, &options).unwrap();
-    let paths: Vec<&str> = pulled.manifest.files.iter().map(|file| file.path.as_str()).collect();
-    assert_eq!(paths, ["config.json", "tokenizer.json"]);
+    let pulled = scene.pull_as(MODEL, &choice(&["*.json"], &["onnx/*"])).unwrap();
+    assert_eq!(paths(&pulled), ["config.json", "tokenizer.json"]);
     // What was pulled in part is no reason not to fetch the rest.
     assert!(!scene.pull().unwrap().was_current);
     scene.assert_has(&model(1));
+}
+
+#[test]
+fn what_was_left_out_comes_with_the_next_pull() {
+    let runnable = ["config.json", "model.safetensors"];
+    for options in [choice(&[], &["tokenizer*", "README*"]), choice(&runnable, &[])] {
+        let scene = Scene::new();
+        assert_eq!(paths(&scene.pull_as(MODEL, &options).unwrap()), runnable);
+        // One after the other they come together.
+        let both = scene.pull_as(MODEL, &choice(&["README*"], &[])).unwrap();
+        assert_eq!(paths(&both), ["README.md", "config.json", "model.safetensors"]);
+        let pulled = scene.pull().unwrap();
+        assert!(!pulled.was_current);
+        scene.assert_has(&model(1));
+        assert_eq!(scene.sent(), WEIGHTS, "the weights came once");
+        scene.hub.clear_requests();
+        assert!(scene.pull().unwrap().was_current);
+        assert_eq!(scene.hub.requests().len(), 1);
+    }
+}
+
+#[test]
+fn some_files_of_a_model_take_none_of_the_others_away() {
+    let scene = Scene::new();
+    scene.pull().unwrap();
+    let pulled = scene.pull_as(MODEL, &choice(&["README*"], &[])).unwrap();
+    assert!(pulled.was_current);
+    scene.assert_has(&model(1));
+    let pulled = scene.pull_as(MODEL, &choice(&["onnx/*"], &[])).unwrap();
+    assert_eq!((pulled.was_current, pulled.fetched), (false, 0), "its bytes are those of another file");
+    assert_eq!(paths(&pulled), [&FILES[..3], &["onnx/config.json"], &FILES[3..]].concat());
+    // At another commit the weights have other names.
+    let newer = Repository::new(MODEL)
+        .file("config.json", "{}")
+        .file("README.md", "# Newer\n")
+        .large_file("model-00001-of-00001.safetensors", "weights")
+        .file("model.safetensors.index.json", "{}");
+    scene.hub.add(newer.clone());
+    let pulled = scene.pull_as(MODEL, &choice(&["README*"], &[])).unwrap();
+    assert_eq!(pulled.manifest.commit(), Some(&*newer.commit()));
+    let whole = ["README.md", "config.json", "model-00001-of-00001.safetensors", "model.safetensors.index.json"];
+    assert_eq!(paths(&pulled), whole);
+    assert!(scene.pull().unwrap().was_current, "it is the whole model");
+}
+
+#[test]
+fn a_manifest_that_cannot_be_read_is_made_anew() {
+    let scene = Scene::new();
+    scene.pull().unwrap();
+    let path = scene.home.store.home().join("manifests/huggingface.co/maker/model/main.json");
+    let written = fs::read_to_string(&path).unwrap();
+    for bad in [&written[..100], &written.replace("\"schema\": 1", "\"schema\": 2"), ""] {
+        fs::write(&path, bad).unwrap();
+        scene.pull().unwrap();
+        scene.assert_has(&model(1));
+    }
+    assert_eq!(scene.sent(), WEIGHTS, "its files were there");
+}
+
+#[test]
+fn a_model_is_called_as_its_hub_calls_it() {
+    let scene = Scene::new();
+    scene.hub.add(model(1).formerly("maker/old"));
+    let name = |pulled: Pulled| pulled.manifest.name.to_string();
+    assert_eq!(name(scene.pull_as("Maker/MODEL", &PullOptions::default()).unwrap()), MODEL);
+    assert!(scene.pull().unwrap().was_current);
+    // What it was called before goes on to mean it.
+    assert_eq!(name(scene.pull_as("maker/old", &PullOptions::default()).unwrap()), "maker/old");
+    assert!(scene.pull_as("maker/old", &PullOptions::default()).unwrap().was_current);
+    assert_eq!(scene.sent(), WEIGHTS);
 }
 
 #[test]
@@ -160,4 +227,13 @@ fn names_that_are_no_models_of_a_hub_are_told() {
         assert_eq!(scene.pull_as(name, &PullOptions::default()).unwrap_err().kind(), StoreErrorKind::InvalidName);
     }
     assert!(scene.hub.requests().is_empty());
+}
+
+fn choice(include: &[&str], exclude: &[&str]) -> PullOptions {
+    let list = |patterns: &[&str]| patterns.iter().map(|&pattern| pattern.to_owned()).collect();
+    PullOptions { selection: Selection { include: list(include), exclude: list(exclude) }, connections: 1 }
+}
+
+fn paths(pulled: &Pulled) -> Vec<&str> {
+    pulled.manifest.files.iter().map(|file| file.path.as_str()).collect()
 }

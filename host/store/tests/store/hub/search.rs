@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use serde_json::json;
-use wasmlx_hub_server::{HubServer, Repository};
+use wasmlx_hub_server::{Action, Fault, HubServer, Repository};
 use wasmlx_store::hub::{AnswerSource, HubClient, HubOptions, SearchAnswer, SearchOptions};
 use wasmlx_store::{Holding, ModelMemory, SearchQuery, StoreErrorKind, Surroundings};
 
@@ -34,7 +34,18 @@ fn hub(models: u64) -> (HubServer, HubClient) {
 }
 
 fn search(home: &Home, hub: &HubClient, options: SearchOptions, now: u64) -> SearchAnswer {
-    let query = SearchQuery { words: "model".to_owned(), limit: 20, ..SearchQuery::default() };
+    search_for("model", 20, home, hub, options, now)
+}
+
+fn search_for(
+    words: &str,
+    limit: usize,
+    home: &Home,
+    hub: &HubClient,
+    options: SearchOptions,
+    now: u64,
+) -> SearchAnswer {
+    let query = SearchQuery { words: words.to_owned(), limit, ..SearchQuery::default() };
     let stored = home.store.stored_ids().unwrap();
     let machine = ModelMemory { holding: Holding::AS_STORED, bytes: None };
     let around = Surroundings { now, architectures: &["qwen3"], machine, stored: &stored };
@@ -60,17 +71,44 @@ fn who_only_reads_keeps_nothing() {
 #[test]
 fn a_refusal_is_told() {
     let (server, client) = hub(1);
-    let action =
-        wasmlx_hub_server::Action::status(401, "X-Error-Message", "Invalid credentials in Authorization header");
-    server.fault(wasmlx_hub_server::Fault::new("/api/models", action));
+    let action = Action::status(401, "X-Error-Message", "Invalid credentials in Authorization header");
+    server.fault(Fault::new("/api/models", action));
     let home = Home::new();
     let stored = Default::default();
     let machine = ModelMemory { holding: Holding::AS_STORED, bytes: None };
     let around = Surroundings { now: NOW, architectures: &[], machine, stored: &stored };
     let query = SearchQuery { limit: 5, ..SearchQuery::default() };
     let error = run(home.store.search(&client, &query, SearchOptions::default(), &around)).unwrap_err();
-    assert_eq!(error.kind(), StoreErrorKind::InvalidAnswer, "{error}");
-    assert!(error.to_string().contains("401"), "{error}");
+    assert_eq!(error.kind(), StoreErrorKind::Denied, "{error}");
+}
+
+#[test]
+fn a_page_that_left_too_few_is_not_asked_for_again() {
+    let (server, client) = hub(150);
+    let answer = search_for("model", 120, &Home::new(), &client, SearchOptions::default(), NOW);
+    assert_eq!((answer.models.len(), server.requests().len()), (120, 2));
+}
+
+#[test]
+fn what_is_no_hub_gives_way_to_what_is_known_here() {
+    let (server, client) = hub(0);
+    server.add(Repository::new("maker/qwen3"));
+    let home = Home::new();
+    let refresh = SearchOptions { refresh: true, ..SearchOptions::default() };
+    let ask = || search_for("qwen3", 9, &home, &client, refresh, NOW);
+    // As a network does that wants a login first.
+    let portal = || Fault::new("/api/models", Action::TornJson);
+    server.fault(portal());
+    let answer = ask();
+    assert_eq!(answer.source, AnswerSource::Offline);
+    assert!(!answer.models.is_empty() && answer.notice.unwrap().contains("not understood"));
+    server.clear_faults();
+    let kept = ask();
+    assert!(matches!(kept.source, AnswerSource::Hub { .. }));
+    server.fault(portal());
+    let answer = ask();
+    assert!(matches!(answer.source, AnswerSource::Cache { .. }), "{:?}", answer.source);
+    assert_eq!(answer.models, kept.models);
 }
 
 /// Says how much sooner a kept answer is there than the hub's own, over loopback and on connections that stay open: the
