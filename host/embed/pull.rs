@@ -56,6 +56,7 @@ impl PullOptions {
     }
 
     /// Patterns such as `*.json` of the files to pull, in place of those that a runner needs, and of files to leave out.
+    /// What the model has already stays.
     #[must_use]
     pub fn files(mut self, include: Vec<String>, exclude: Vec<String>) -> Self {
         self.files.selection = Selection { include, exclude };

@@ -87,7 +87,7 @@ impl WorkOptions {
 }
 
 impl ImportRequest {
-    /// A folder as on Hugging Face, a `.safetensors` file with what lies beside it, or a Hugging Face cache.
+    /// A folder as on Hugging Face, a `model*.safetensors` file with what lies beside it, or a Hugging Face cache.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), model: None, name: None }
     }

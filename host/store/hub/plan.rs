@@ -35,8 +35,7 @@ impl Offer {
                 paths.extend(manifest.files.iter().map(|file| file.path.as_str()));
             }
             // Its files may have other names at this commit.
-            Some(manifest) if !is_usual => {
-                tracing::warn!("{} is there whole, of another commit: all of it is brought up to date", manifest.name);
+            Some(_) if !is_usual => {
                 paths.extend(choose(&Selection::default())?.into_iter().map(|file| file.path.as_str()));
             }
             _ => {}

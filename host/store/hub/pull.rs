@@ -123,6 +123,13 @@ impl HubClient {
             })
         };
         let (pull, chosen, there) = watched(begin, || tell_waiting(&signals, monitor, name)).await?;
+        if !options.selection.is_usual()
+            && let Some(manifest) = &there
+            && is_complete(manifest)
+            && !is_at(manifest, &model.commit)
+        {
+            tracing::warn!("{name} is there whole, but not at this commit: all of it is brought there");
+        }
         if let Some(manifest) = there.filter(|manifest| is_current(manifest) && has(manifest, pull.files())) {
             blocking(&signals, move |_, _| pull.abandon()).await?;
             return Ok(Pulled { manifest, was_current: true, fetched: 0 });

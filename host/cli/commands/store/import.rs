@@ -18,7 +18,7 @@ use crate::progress::Bars;
                         ones by hard links, else they are copied. The originals and their modes stay as they are. Do not \
                         change a large file in place afterwards; `wasmlx store verify` tells where that was done.")]
 pub(crate) struct Arguments {
-    /// A model's folder, a .safetensors file with what lies beside it, or a Hugging Face cache
+    /// A model's folder, a model*.safetensors file with what lies beside it, or a Hugging Face cache
     #[arg(value_name = "FOLDER|FILE|CACHE")]
     path: PathBuf,
     /// Which model of a cache: OWNER/NAME
