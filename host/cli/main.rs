@@ -21,6 +21,7 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, Parser, ValueEnum};
 use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use wasmlx::ErrorKind;
@@ -124,6 +125,8 @@ fn start_logging(options: &GlobalOptions) -> failure::Result {
         .with_writer(std::io::stderr)
         .with_ansi(colours)
         .with_target(std::io::stderr().is_terminal())
+        // A call into a component is a span; it is written once it is over, with what it came to.
+        .with_span_events(FmtSpan::CLOSE)
         .without_time();
     tracing_subscriber::registry().with(targets).with(format).init();
     Ok(())

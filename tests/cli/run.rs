@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::support::{field_names, run, run_with_input, wasmlx};
+use crate::support::{field_names, ran, run, run_with_input, wasmlx};
 
 const JAPAN: &str = "What is the capital of Japan?";
 const TOKYO: &str = "The capital of Japan is Tokyo.";
@@ -283,4 +283,15 @@ fn models_of_every_kind_give_mlx_lm_tokens() {
         ]);
         assert_eq!(ids(&answer), tokens, "{name}");
     }
+}
+
+/// A call into a component is a line once it is over, for who asks to see them.
+#[test]
+fn calls_into_components_are_logged_with_what_they_came_to() {
+    let mut command = wasmlx(&["run", "Hi", "--sampler", "classic", "--max-tokens", "2", "--ignore-eos"]);
+    let told = ran(command.env("RUST_LOG", "wasmlx_boundary=trace")).ok().stderr;
+    let is_step =
+        |line: &&str| ["policy.step", "component=", "duration_us=", "outcome="].iter().all(|part| line.contains(part));
+    assert_eq!(told.lines().filter(is_step).count(), 2, "{told}");
+    assert!(told.contains("function=\"render\""), "{told}");
 }
