@@ -225,10 +225,10 @@ impl SizeClass {
     /// The class of a number of parameters.
     pub fn of(parameters: u64) -> Self {
         match parameters {
-            0..100_000_000 => Self::Tiny,
-            ..=1_000_000_000 => Self::Small,
-            ..=7_000_000_000 => Self::Medium,
-            ..=13_000_000_000 => Self::Large,
+            ..100_000_000 => Self::Tiny,
+            100_000_000..=1_000_000_000 => Self::Small,
+            1_000_000_001..=7_000_000_000 => Self::Medium,
+            7_000_000_001..=13_000_000_000 => Self::Large,
             _ => Self::Xlarge,
         }
     }

@@ -14,6 +14,9 @@ use crate::{Manifest, Name, Store, StoreError, StoreErrorKind};
 const MANIFEST: &str = ".json";
 const INTENT: &str = ".json.pulling";
 
+/// A model's name, and its manifest or why that cannot be used.
+pub(crate) type NamedManifest = (Name, Result<Manifest, StoreError>);
+
 impl Store {
     /// Where manifests lie.
     pub(crate) fn manifests_folder(&self) -> PathBuf {
@@ -48,7 +51,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreErrorKind::Io`] where a folder cannot be read.
-    pub(crate) fn manifests(&self) -> Result<Vec<(Name, Result<Manifest, StoreError>)>, StoreError> {
+    pub(crate) fn manifests(&self) -> Result<Vec<NamedManifest>, StoreError> {
         let read = |name: Name| match self.manifest(&name) {
             Ok(manifest) => manifest.map(|manifest| (name, Ok(manifest))),
             Err(error) => Some((name, Err(error))),

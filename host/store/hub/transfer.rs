@@ -371,7 +371,7 @@ mod tests {
         assert_eq!(parts(vec![0..10, 20..25]), [0..4, 4..8, 8..10, 20..24, 24..25]);
         assert_eq!(parts(Vec::new()), []);
         // However many there are, none is held before its turn.
-        assert_eq!(split(Vec::from([0..u64::MAX]), 4).next(), Some(0..4));
+        assert_eq!(split(vec![Range { start: 0, end: u64::MAX }], 4).next(), Some(0..4));
         assert_eq!(part_size(100, 8), LEAST_PART);
         assert_eq!(part_size(1 << 29, 8), 1 << 24);
         assert_eq!(part_size(u64::MAX, 1), MOST_PART);

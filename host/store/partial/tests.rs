@@ -24,7 +24,7 @@ fn what_was_fetched_is_gone_on_with_and_becomes_a_blob() {
     let (_home, blobs) = blobs();
     let key = PartialKey::Sha256(Digest::of(BYTES));
     let partial = open(&blobs, key, BYTES.len());
-    assert_eq!(partial.missing(), [0..BYTES.len() as u64]);
+    assert_eq!(partial.missing(), [Range { start: 0, end: BYTES.len() as u64 }]);
     partial.reset(Some("\"one\"".to_owned())).unwrap();
     partial.write_at(4, &BYTES[4..9]).unwrap();
     drop(partial);
