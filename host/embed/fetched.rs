@@ -11,16 +11,14 @@ use super::components::ComponentRef;
 use super::error::{Error, ErrorKind, Result};
 use super::host::Host;
 use super::installed::{InstallOptions, InstallReport, Provenance};
+use super::store::WorkOptions;
 
 /// What a component that is fetched must be, and who watches.
 #[derive(Default)]
 pub struct FetchOptions {
     checks: ComponentChecks,
-    progress: Option<OnProgress>,
-    cancel: CancelToken,
+    work: WorkOptions,
 }
-
-type OnProgress = Box<dyn Fn(&Progress) + Send + Sync>;
 
 impl FetchOptions {
     /// Anything; nobody.
@@ -32,14 +30,14 @@ impl FetchOptions {
     /// there is, the total is 0.
     #[must_use]
     pub fn progress(mut self, progress: impl Fn(&Progress) + Send + Sync + 'static) -> Self {
-        self.progress = Some(Box::new(progress));
+        self.work = self.work.progress(progress);
         self
     }
 
     /// A token that breaks it off, which then fails with [`ErrorKind::Cancelled`].
     #[must_use]
     pub fn cancel(mut self, token: CancelToken) -> Self {
-        self.cancel = token;
+        self.work = self.work.cancel(token);
         self
     }
 
@@ -92,14 +90,10 @@ impl Host {
     /// `InvalidComponent` for other bytes than the digest says, `Untrusted` for what is not signed with the key;
     /// `InvalidInput`, `NotFound`, `Denied`, `Unreachable`.
     pub async fn fetch_component(&self, address: &str, options: FetchOptions) -> Result<FetchedComponent> {
-        let FetchOptions { checks, progress, cancel } = options;
+        let FetchOptions { checks, work } = options;
         let client = HubClient::new(HubOptions::from_environment())?;
-        let report = |told: &Progress| {
-            if let Some(progress) = &progress {
-                progress(told);
-            }
-        };
-        let is_cancelled = || cancel.is_cancelled();
+        let report = |progress: &Progress| work.tell(progress);
+        let is_cancelled = || work.is_cancelled();
         let monitor = Monitor::new(&report, &is_cancelled);
         Ok(client.fetch_component(&address.parse()?, &checks, monitor).await?)
     }

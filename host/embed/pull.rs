@@ -6,17 +6,15 @@ use wasmlx_store::{Manifest, Monitor, Name, Progress, catalogue_name};
 
 use super::error::{Error, ErrorKind, Result};
 use super::host::Host;
+use super::store::WorkOptions;
 
 /// How to pull a model.
 pub struct PullOptions {
     hub: HubOptions,
     revision: Option<String>,
     files: hub::PullOptions,
-    progress: Option<OnProgress>,
-    cancel: CancelToken,
+    work: WorkOptions,
 }
-
-type OnProgress = Box<dyn Fn(&Progress) + Send + Sync>;
 
 /// What a pull came to.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,8 +41,7 @@ impl PullOptions {
             hub: HubOptions::from_environment(),
             revision: None,
             files: hub::PullOptions::default(),
-            progress: None,
-            cancel: CancelToken::new(),
+            work: WorkOptions::new(),
         }
     }
 
@@ -98,23 +95,23 @@ impl PullOptions {
     /// Called with how far the pull is, at most ten times a second: it must not block.
     #[must_use]
     pub fn progress(mut self, progress: impl Fn(&Progress) + Send + Sync + 'static) -> Self {
-        self.progress = Some(Box::new(progress));
+        self.work = self.work.progress(progress);
         self
     }
 
     /// A token that breaks the pull off, which then fails with [`ErrorKind::Cancelled`]. The next pull goes on.
     #[must_use]
     pub fn cancel(mut self, token: CancelToken) -> Self {
-        self.cancel = token;
+        self.work = self.work.cancel(token);
         self
     }
 }
 
 impl Host {
     /// Brings a model from a hub into the store, or up to date: `OWNER/NAME` or a short name of the
-    /// [`catalogue`](crate::catalogue()), which a colon and a revision may follow. What is there of it is not fetched; what comes is what the hub published, by its hashes. Several processes that want
-    /// the same fetch it once. Needs a tokio runtime with I/O and time. Dropping the future breaks it off; the next pull
-    /// goes on where it was.
+    /// [`catalogue`](crate::catalogue()), which a colon and a revision may follow. What is there of it is not fetched;
+    /// what comes is what the hub published, by its hashes. Several processes that want the same fetch it once. Needs a
+    /// tokio runtime with I/O and time. Dropping the future breaks it off; the next pull goes on where it was.
     ///
     /// # Errors
     /// `NotFound`, `Denied` (gated, private), `Unreachable`, `InvalidInput`, `InvalidModel` for what cannot be run here or
@@ -125,12 +122,8 @@ impl Host {
             name = name.with_tag(revision)?;
         }
         let client = HubClient::new(options.hub)?;
-        let report = |progress: &Progress| {
-            if let Some(told) = &options.progress {
-                told(progress);
-            }
-        };
-        let is_cancelled = || options.cancel.is_cancelled();
+        let report = |progress: &Progress| options.work.tell(progress);
+        let is_cancelled = || options.work.is_cancelled();
         let monitor = Monitor::new(&report, &is_cancelled);
         let pulled = client.pull(self.model_store(), &name, &options.files, &monitor).await?;
         Ok(PullReport { model: pulled.manifest, was_current: pulled.was_current, fetched: pulled.fetched })

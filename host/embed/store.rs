@@ -76,13 +76,18 @@ impl WorkOptions {
         }
     }
 
+    /// Whether the work is to stop.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.cancel.is_cancelled()
+    }
+
     /// Does work that is watched so.
     pub(super) fn watch<T>(
         &self,
         work: impl FnOnce(&Monitor<'_>) -> std::result::Result<T, StoreError>,
     ) -> std::result::Result<T, StoreError> {
         let report = |progress: &Progress| self.tell(progress);
-        work(&Monitor::new(&report, &|| self.cancel.is_cancelled()))
+        work(&Monitor::new(&report, &|| self.is_cancelled()))
     }
 }
 

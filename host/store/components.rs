@@ -21,12 +21,10 @@ use serde_json::Value;
 
 use crate::files::{files_with, io_error, make_folder, read_bounded, sync_folder, write_whole};
 use crate::lock::FileLock;
+use crate::versioned::{parse_versioned, to_versioned_json};
 use crate::{Digest, StoreError, StoreErrorKind};
 
 pub use source::{ComponentSource, Signer};
-
-/// The version of an entry's form.
-const SCHEMA: u32 = 1;
 
 /// The most bytes of an entry, and of a component.
 const ENTRY_BYTES: u64 = 1 << 20;
@@ -61,20 +59,6 @@ pub struct ComponentEntry {
     /// Who signed it, where that was looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signer: Option<Signer>,
-}
-
-/// An entry as it lies on disk.
-#[derive(Serialize, Deserialize)]
-struct Versioned<T> {
-    schema: u32,
-    #[serde(flatten)]
-    rest: T,
-}
-
-/// Only the version: what else an entry has depends on it.
-#[derive(Deserialize)]
-struct AnyVersion {
-    schema: u32,
 }
 
 /// What is installed.
@@ -225,7 +209,7 @@ impl InstalledComponents {
     /// Writes an entry.
     fn put(&self, entry: &ComponentEntry) -> Result<(), StoreError> {
         let path = self.name_file(&entry.name);
-        let written = serde_json::to_vec_pretty(&Versioned { schema: SCHEMA, rest: entry }).map_err(io::Error::from);
+        let written = to_versioned_json(entry).map_err(io::Error::from);
         written.and_then(|text| write_whole(&path, &text)).map_err(|error| io_error("write", &path, &error))
     }
 
@@ -349,12 +333,7 @@ impl Listing {
 
 /// Reads an entry. Somebody may have written into it: what would be shown or become a path is looked at.
 fn parse(text: &[u8]) -> Result<ComponentEntry, Option<String>> {
-    let torn = |error: serde_json::Error| Some(format!("it is torn ({error})"));
-    let AnyVersion { schema } = serde_json::from_slice(text).map_err(torn)?;
-    if schema != SCHEMA {
-        return Err(Some(format!("it is of version {schema}; this program knows {SCHEMA}")));
-    }
-    let Versioned { rest: entry, .. }: Versioned<ComponentEntry> = serde_json::from_slice(text).map_err(torn)?;
+    let entry: ComponentEntry = parse_versioned(text).map_err(Some)?;
     let is_digest = Digest::parse(&entry.digest).is_some();
     let has_controls = |text: &String| text.chars().any(char::is_control);
     let own = [&entry.kind, &entry.version, &entry.description].into_iter();

@@ -52,6 +52,7 @@ mod sweep;
 pub mod tls;
 mod usage;
 mod verify;
+mod versioned;
 mod views;
 
 use std::path::{Path, PathBuf};

@@ -6,10 +6,8 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::versioned::{parse_versioned, to_versioned_json};
 use crate::{Digest, GitHash, ModelFacts, Name};
-
-/// The version of a manifest's form.
-const SCHEMA: u32 = 1;
 
 /// The most bytes of a manifest.
 pub(crate) const MANIFEST_BYTES: u64 = 1 << 20;
@@ -116,20 +114,6 @@ impl Bindings {
     }
 }
 
-/// A manifest as it lies on disk.
-#[derive(Serialize, Deserialize)]
-struct Versioned<T> {
-    schema: u32,
-    #[serde(flatten)]
-    rest: T,
-}
-
-/// Only the version: what else there is depends on it.
-#[derive(Deserialize)]
-struct AnyVersion {
-    schema: u32,
-}
-
 impl Manifest {
     /// All bytes of its files.
     pub fn size(&self) -> u64 {
@@ -180,24 +164,6 @@ impl Manifest {
             false => Ok(()),
         }
     }
-}
-
-/// Reads what lies on disk with a version, of at most [`MANIFEST_BYTES`].
-pub(crate) fn parse_versioned<T: for<'de> Deserialize<'de>>(text: &[u8]) -> Result<T, String> {
-    let torn = |error: serde_json::Error| format!("it is torn ({error})");
-    let AnyVersion { schema } = serde_json::from_slice(text).map_err(torn)?;
-    if schema != SCHEMA {
-        return Err(format!("it is of version {schema}, and this program knows version {SCHEMA}"));
-    }
-    let Versioned { rest, .. } = serde_json::from_slice(text).map_err(torn)?;
-    Ok(rest)
-}
-
-/// What is read by [`parse_versioned`].
-pub(crate) fn to_versioned_json<T: Serialize>(rest: &T) -> serde_json::Result<Vec<u8>> {
-    let mut text = serde_json::to_vec_pretty(&Versioned { schema: SCHEMA, rest })?;
-    text.push(b'\n');
-    Ok(text)
 }
 
 /// That the paths of a model's files stay in its folder on every system, and are apart from each other even where case

@@ -25,7 +25,8 @@ use crate::digest::Hasher;
 use crate::files::{UNFINISHED, io_error, read_bounded, remove_file};
 use crate::hashing::HASH_BUFFER;
 use crate::lock::FileLock;
-use crate::manifest::{MANIFEST_BYTES, parse_versioned, to_versioned_json};
+use crate::manifest::MANIFEST_BYTES;
+use crate::versioned::{parse_versioned, to_versioned_json};
 use crate::{Digest, GitHash, Monitor, StoreError, StoreErrorKind};
 
 /// The journal is written whenever so many bytes were recorded since. Some file systems bring a file that takes the place

@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::files::{io_error, make_folder, read_if_there, remove_empty, remove_file, sync_folder, unfinished_in};
 use crate::lock::FileLock;
-use crate::manifest::{MANIFEST_BYTES, check_paths, parse_versioned, to_versioned_json};
+use crate::manifest::{MANIFEST_BYTES, check_paths};
 use crate::partial::{self, Opened, Partial, PartialKey};
+use crate::versioned::{parse_versioned, to_versioned_json};
 use crate::{Digest, GitHash, Manifest, Monitor, Name, Store, StoreError, StoreErrorKind};
 
 /// How often somebody who waits for another pull of the same model looks again.

@@ -8,7 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use crate::files::{UNFINISHED, io_error, read_bounded};
-use crate::manifest::{MANIFEST_BYTES, parse_versioned, to_versioned_json};
+use crate::manifest::MANIFEST_BYTES;
+use crate::versioned::{parse_versioned, to_versioned_json};
 use crate::{Store, StoreError};
 
 /// How a model was used.
