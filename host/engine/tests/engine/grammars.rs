@@ -328,9 +328,11 @@ fn is_valid(value: &Value, schema: &Value) -> bool {
     };
     match (schema["type"].as_str().unwrap(), value) {
         ("null", Value::Null) | ("boolean", Value::Bool(_)) => true,
-        ("integer", Value::Number(number)) => {
-            number.as_i64().is_some_and(|number| within(number, "minimum", "maximum"))
-        }
+        // As JSON Schema has it, a number without a fraction is an integer: so is `-0`, which serde_json reads as -0.0.
+        ("integer", Value::Number(number)) => number
+            .as_i64()
+            .or(number.as_f64().filter(|number| *number == 0.0).map(|_| 0))
+            .is_some_and(|number| within(number, "minimum", "maximum")),
         ("string", Value::String(text)) => within(text.chars().count() as i64, "minLength", "maxLength"),
         ("array", Value::Array(items)) => {
             within(items.len() as i64, "minItems", "maxItems")
