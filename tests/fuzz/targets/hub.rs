@@ -12,8 +12,16 @@ use wasmlx_store::{Digest, Holding, ModelMemory, Monitor, SearchQuery, Surroundi
 use super::Home;
 
 /// The headers that mean something to the client. A length is right, since a wrong one only takes time.
-const HEADERS: [&str; 7] =
-    ["content-type", "docker-content-digest", "link", "location", "retry-after", "www-authenticate", "x-error-code"];
+const HEADERS: [&str; 8] = [
+    "content-type",
+    "docker-content-digest",
+    "link",
+    "location",
+    "ratelimit",
+    "retry-after",
+    "www-authenticate",
+    "x-error-code",
+];
 
 const STATUSES: [u16; 8] = [200, 200, 200, 200, 302, 401, 404, 429];
 
