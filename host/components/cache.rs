@@ -34,13 +34,19 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// A folder of compiled components. What lies unused for two months goes, and what is over 1 GiB.
 pub(crate) struct Cache {
     folder: PathBuf,
+    is_read_only: bool,
     key: OnceLock<[u8; CODE_LENGTH]>,
 }
 
 impl Cache {
     /// A cache in this folder, which need not exist yet.
     pub(crate) fn new(folder: PathBuf) -> Self {
-        Self { folder, key: OnceLock::new() }
+        Self { folder, is_read_only: false, key: OnceLock::new() }
+    }
+
+    /// The same, from which is only read: nothing is kept, nothing goes, and no use is noted.
+    pub(crate) fn read_only(folder: PathBuf) -> Self {
+        Self { is_read_only: true, ..Self::new(folder) }
     }
 
     /// The component with this digest as compiled for this engine, if it is there.
@@ -62,12 +68,17 @@ impl Cache {
         self.code(&path, artefact)?.verify_slice(code).map_err(|_| invalid(&"its content was changed"))?;
         // The code over the bytes and over the file's name holds, under a key that nobody else can read.
         let component = deserialize(engine, artefact).map_err(|error| invalid(&error))?;
-        used(&path);
+        if !self.is_read_only {
+            used(&path);
+        }
         Ok(Some(component))
     }
 
     /// Keeps a compiled component. A reader sees the whole file or none.
     pub(crate) fn save(&self, digest: &str, component: &Component) -> Result<(), ComponentError> {
+        if self.is_read_only {
+            return Ok(());
+        }
         let path = self.path(component.engine(), digest);
         let artefact = component.serialize().map_err(|error| {
             ComponentError::new(ComponentErrorKind::Io, "", format!("cannot serialise a compiled component: {error}"))
@@ -92,7 +103,11 @@ impl Cache {
             Some(key) => key,
             None => {
                 let path = self.folder.join("key");
-                let key = user_key(&path).map_err(|error| io_error("read or make", &path, &error))?;
+                let key = match self.is_read_only {
+                    true => read_key(&path).and_then(|key| key.ok_or_else(not_private)),
+                    false => user_key(&path),
+                };
+                let key = key.map_err(|error| io_error("read or make", &path, &error))?;
                 self.key.get_or_init(|| key)
             }
         };
@@ -197,7 +212,11 @@ fn user_key(path: &Path) -> io::Result<[u8; CODE_LENGTH]> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => fs::remove_file(unfinished),
     })?;
-    read_key(path)?.ok_or_else(|| io::Error::other("the key that was just written is not this user's alone"))
+    read_key(path)?.ok_or_else(not_private)
+}
+
+fn not_private() -> io::Error {
+    io::Error::other("it is not this user's alone")
 }
 
 /// A key that is this user's alone; none where the file is anything else.
@@ -309,6 +328,29 @@ mod tests {
         // With other settings the same component is another artefact.
         let other = wasmtime::Engine::new(wasmtime::Config::new().epoch_interruption(true)).unwrap();
         assert!(cache.load(&other, "d").unwrap().is_none());
+    }
+
+    #[test]
+    fn a_cache_that_is_only_read_is_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = wasmtime::Engine::default();
+        let (whole, absent) = (folder.path().join("whole"), folder.path().join("absent"));
+        Cache::new(whole.clone()).save("d", &compiled(&engine)).unwrap();
+        let path = only_artefact(&whole);
+        let long_ago = SystemTime::now() - 30 * DAY;
+        File::options().append(true).open(&path).unwrap().set_modified(long_ago).unwrap();
+        let cache = Cache::read_only(whole.clone());
+        assert!(cache.load(&engine, "d").unwrap().is_some());
+        cache.save("e", &compiled(&engine)).unwrap();
+        assert_eq!(fs::metadata(only_artefact(&whole)).unwrap().modified().unwrap(), long_ago);
+        let cache = Cache::read_only(absent.clone());
+        assert!(cache.load(&engine, "d").unwrap().is_none());
+        cache.save("d", &compiled(&engine)).unwrap();
+        assert!(!absent.exists());
+        // Without the key nothing proves anything.
+        fs::remove_file(whole.join("key")).unwrap();
+        assert!(Cache::read_only(whole.clone()).load(&engine, "d").is_err());
+        assert!(!whole.join("key").exists());
     }
 
     #[test]

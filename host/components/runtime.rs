@@ -31,6 +31,8 @@ pub const WASMTIME_VERSION: &str = "48.0.8";
 pub struct RuntimeOptions {
     /// The folder for compiled components; none compiles at every start.
     pub cache_dir: Option<PathBuf>,
+    /// Whether nothing may be written there.
+    pub is_cache_read_only: bool,
     /// What components may use.
     pub limits: Limits,
     /// What compiles components out of the way of what runs; none is a thread of this process.
@@ -69,11 +71,12 @@ impl Runtime {
             let message = format!("cannot start the thread that counts the deadlines of components: {error}");
             ComponentError::new(ComponentErrorKind::Unavailable, "", message)
         })?;
+        let cache = if options.is_cache_read_only { Cache::read_only } else { Cache::new };
         Ok(Self(Arc::new(Parts {
             synchronous_places: Places::new(options.limits.instances),
             asynchronous_places: Places::new(options.limits.instances),
             limits: options.limits,
-            cache: options.cache_dir.filter(|_| options.gauge.is_none()).map(Cache::new),
+            cache: options.cache_dir.filter(|_| options.gauge.is_none()).map(cache),
             compiler: options.compiler,
             gauge: options.gauge,
             ticker,

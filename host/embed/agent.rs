@@ -38,7 +38,8 @@ impl ChatBuilder {
         let (agent, model) = (agent.into(), self.model().clone());
         let setup = AgentSetup {
             arguments: arguments.into_iter().map(Into::into).collect(),
-            key_value: Some(model.host().home().join("key-value")),
+            // What may not be written is not kept.
+            key_value: Some(model.host().home().join("key-value")).filter(|_| !model.host().store().is_read_only()),
             surroundings: None,
         };
         let runtime = Handle::current();

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use wasmlx_components::{
     BUILTIN_NAMES, CompilerCommand, Component, ComponentKind, Runtime, RuntimeOptions, builtin, read_file,
 };
-use wasmlx_store::InstalledComponents;
+use wasmlx_store::{InstalledComponents, Store};
 
 use super::error::{Error, ErrorKind, Result};
 
@@ -60,14 +60,17 @@ pub(crate) struct Components {
 struct Shared {
     installed: InstalledComponents,
     cache: PathBuf,
+    is_read_only: bool,
     compiler: Option<CompilerCommand>,
     runtime: OnceLock<Result<Runtime>>,
 }
 
 impl Components {
-    /// Compiled code is kept in `cache`; what compiles out of the way is `compiler`, or a thread.
-    pub(crate) fn new(installed: InstalledComponents, cache: PathBuf, compiler: Option<CompilerCommand>) -> Self {
-        Self { shared: Arc::new(Shared { installed, cache, compiler, runtime: OnceLock::new() }) }
+    /// Those of a home, where compiled code is kept too; what compiles out of the way is `compiler`, or a thread.
+    pub(crate) fn new(store: &Store, compiler: Option<CompilerCommand>) -> Self {
+        let (installed, cache) = (store.components(), store.compiled_components());
+        let is_read_only = store.is_read_only();
+        Self { shared: Arc::new(Shared { installed, cache, is_read_only, compiler, runtime: OnceLock::new() }) }
     }
 
     /// The components that were installed.
@@ -149,6 +152,7 @@ impl Components {
         let made = self.shared.runtime.get_or_init(|| {
             let options = RuntimeOptions {
                 cache_dir: Some(self.shared.cache.clone()),
+                is_cache_read_only: self.shared.is_read_only,
                 compiler: self.shared.compiler.clone(),
                 ..RuntimeOptions::default()
             };

@@ -123,7 +123,7 @@ impl HostBuilder {
             None => wasmlx_store::home()?,
         };
         let store = Store::open(home);
-        let components = Components::new(store.components(), store.compiled_components(), self.compiler);
+        let components = Components::new(&store, self.compiler);
         let backend = self.backend.unwrap_or_else(|| mlx(self.device));
         Ok(Host {
             inner: Arc::new(Inner {

@@ -162,6 +162,12 @@ impl ModelStore {
         self.store.home()
     }
 
+    /// Whether nothing may be written under its home, since `WASMLX_STORE_READ_ONLY` says so. A folder that cannot be
+    /// written to is told by the first change alone.
+    pub fn is_read_only(&self) -> bool {
+        self.store.is_read_only()
+    }
+
     /// The models that there are; the one that ships with the program is not among them.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::files::{files_with, io_error, make_folder, read_bounded, sync_folder, write_whole};
-use crate::lock::FileLock;
+use crate::lock::{FileLock, OPENED_SO, read_only};
 use crate::versioned::{parse_versioned, to_versioned_json};
 use crate::{Digest, StoreError, StoreErrorKind};
 
@@ -74,6 +74,7 @@ pub struct Listing {
 #[derive(Debug, Clone)]
 pub struct InstalledComponents {
     folder: PathBuf,
+    is_read_only: bool,
 }
 
 /// Whether something can be a component's name: at most 64 letters, digits, `-`, `_` and `.`, beginning with a letter
@@ -88,8 +89,8 @@ pub fn is_component_name(name: &str) -> bool {
 
 impl InstalledComponents {
     /// The components in a folder, which need not exist: it is made when something is installed.
-    pub(crate) fn new(folder: PathBuf) -> Self {
-        Self { folder }
+    pub(crate) fn new(folder: PathBuf, is_read_only: bool) -> Self {
+        Self { folder, is_read_only }
     }
 
     /// What is installed.
@@ -277,6 +278,9 @@ impl InstalledComponents {
 
     /// Lets nobody read or write meanwhile.
     fn lock_to_write(&self) -> Result<FileLock, StoreError> {
+        if self.is_read_only {
+            return Err(read_only(&self.folder, OPENED_SO));
+        }
         make_folder(&self.names())?;
         FileLock::exclusive(&self.folder.join("lock"))
     }

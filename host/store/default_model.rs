@@ -33,21 +33,28 @@ const VERSION: &str = "fable-22m-8bit-1";
 /// # Errors
 /// [`StoreErrorKind::Io`] where it cannot be written.
 pub fn unpack(parent: &Path) -> Result<ModelFolder, StoreError> {
-    let folder = parent.join(VERSION);
-    if !is_whole(&folder) {
-        write(parent, &folder).map_err(|error| {
-            StoreError::new(
-                StoreErrorKind::Io,
-                format!(
-                    "the built-in model could not be written to {}: {error}. Make room there, or set {} to a folder \
-                     that may be written to",
-                    folder.display(),
-                    crate::HOME_VARIABLE
-                ),
-            )
-        })?;
+    if let Some(model) = unpacked(parent) {
+        return Ok(model);
     }
+    let folder = parent.join(VERSION);
+    write(parent, &folder).map_err(|error| {
+        StoreError::new(
+            StoreErrorKind::Io,
+            format!(
+                "the built-in model could not be written to {}: {error}. Make room there, or set {} to a folder that \
+                 may be written to",
+                folder.display(),
+                crate::HOME_VARIABLE
+            ),
+        )
+    })?;
     ModelFolder::open_named(DEFAULT_MODEL, folder)
+}
+
+/// The model's folder under `parent`, where it is there whole.
+pub fn unpacked(parent: &Path) -> Option<ModelFolder> {
+    let folder = parent.join(VERSION);
+    if is_whole(&folder) { ModelFolder::open_named(DEFAULT_MODEL, folder).ok() } else { None }
 }
 
 /// Sizes tell: files appear under this name whole, so only later damage can change them.

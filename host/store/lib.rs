@@ -10,7 +10,7 @@
 //! blobs/sha256-HEX                    files by what they are
 //! blobs/partial/                      what is being fetched
 //! manifests/HOST/NAMESPACE/NAME/      a manifest for each tag: a model's files by digest; intents of unfinished pulls
-//! models/HOST/NAMESPACE/NAME/TAG/     views: a model's files by their own names
+//! models/HOST/NAMESPACE/NAME/TAG/     views: a model's files by their own names, a folder a version
 //! ```
 //!
 //! Whatever is cut short leaves at most blobs that nobody refers to. A blob is on the disk before the manifest that
@@ -135,7 +135,7 @@ impl Store {
 
     /// The components that were installed.
     pub fn components(&self) -> InstalledComponents {
-        InstalledComponents::new(self.home.join("components"))
+        InstalledComponents::new(self.home.join("components"), self.read_only)
     }
 
     /// Where compiled components are kept. It may be deleted at any time.
@@ -147,7 +147,7 @@ impl Store {
     fn lock_to_write(&self) -> Result<FileLock, StoreError> {
         let path = self.home.join("store.lock");
         match self.read_only {
-            true => Err(lock::read_only(&path, "it was opened so")),
+            true => Err(lock::read_only(&path, lock::OPENED_SO)),
             false => FileLock::exclusive(&path),
         }
     }
@@ -159,7 +159,14 @@ impl Store {
 
     #[cfg(feature = "default-model")]
     fn default_model(&self) -> Result<ModelFolder, StoreError> {
-        default_model::unpack(&self.home.join("builtin"))
+        let parent = self.home.join("builtin");
+        match self.read_only {
+            true => default_model::unpacked(&parent).ok_or_else(|| {
+                let why = "it was opened so, and the built-in model, which was never used, is to be unpacked there";
+                lock::read_only(&parent, why)
+            }),
+            false => default_model::unpack(&parent),
+        }
     }
 
     #[cfg(not(feature = "default-model"))]

@@ -229,20 +229,29 @@ fn a_store_that_is_only_read_is_used_and_left_as_it_is() {
         ran(command.args(arguments).env("WASMLX_STORE_READ_ONLY", "1"))
     };
     home.run(&["store", "path", "tiny"]).ok();
-    // Compiled components are none of the store's.
-    let stored = || files(&home.path()).into_iter().filter(|file| !file.starts_with(home.path().join("cache")));
-    let before: Vec<PathBuf> = stored().collect();
+    let before = files(&home.path());
     run("tiny", &["--prompt-tokens", "1,5,9"]).ok();
     let refused = run("unused", &["--prompt-tokens", "1,5,9"]).failed(1);
-    assert!(refused.stderr.contains("never used") && refused.stderr.contains("only read"), "{}", refused.stderr);
-    for arguments in [&["store", "rm", "tiny"][..], &["store", "gc"], &["store", "import", FIXTURE]] {
+    assert!(
+        refused.stderr.contains("not used since it came") && refused.stderr.contains("only read"),
+        "{}",
+        refused.stderr
+    );
+    let component = "target/components/min-p.wasm";
+    for arguments in [
+        &["store", "rm", "tiny"][..],
+        &["store", "gc"],
+        &["store", "import", FIXTURE],
+        &["component", "add", component, "--no-test"],
+        &["run", "hello"],
+    ] {
         let ran = ran(home.command(arguments).env("WASMLX_STORE_READ_ONLY", "1")).failed(1);
         assert!(ran.stderr.contains("only read"), "{arguments:?}: {}", ran.stderr);
     }
     for arguments in [&["store", "list"][..], &["store", "show", "tiny"], &["store", "verify"]] {
         ran(home.command(arguments).env("WASMLX_STORE_READ_ONLY", "1")).ok();
     }
-    assert_eq!(stored().collect::<Vec<_>>(), before);
+    assert_eq!(files(&home.path()), before);
 }
 
 /// Ctrl-C ends an import at once and leaves nothing.

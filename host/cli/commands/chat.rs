@@ -77,7 +77,7 @@ pub(crate) async fn run(mut arguments: Arguments, global: &GlobalOptions) -> Res
         }
         let screen = Screen { loaded, interrupt: &interrupt, global };
         let lines = match interactive {
-            true => Lines::edited(loaded.host.home().join("chat-history.txt"))?,
+            true => Lines::edited(loaded.host.home().join("chat-history.txt"), loaded.host.store().is_read_only())?,
             false => Lines::Plain { prompted: typed && !global.quiet },
         };
         let all_well = Session { chat, slots: loaded.host.slot_events(), watched, screen }.talk(lines).await?;

@@ -237,7 +237,9 @@ impl Host {
             let kept = kept.and_then(|card| card.work).and_then(|work| work.as_object().cloned());
             let loaded = this.components().runtime()?.load(&name, &bytes)?;
             let card = measure(&loaded, &bytes, kept, &cases)?;
-            if let Some(entry) = installed {
+            if let Some(entry) = installed
+                && !this.model_store().is_read_only()
+            {
                 this.components().installed().set_cost(&entry.name, &entry.digest, card.to_value())?;
             }
             Ok(card)

@@ -6,7 +6,7 @@ use super::*;
 
 fn components() -> (tempfile::TempDir, InstalledComponents) {
     let home = tempfile::tempdir().unwrap();
-    let components = InstalledComponents::new(home.path().join("components"));
+    let components = InstalledComponents::new(home.path().join("components"), false);
     (home, components)
 }
 

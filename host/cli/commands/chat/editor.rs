@@ -20,14 +20,16 @@ use crate::output;
 pub(crate) struct LineEditor {
     editor: Editor<Assistant, FileHistory>,
     history: PathBuf,
+    is_read_only: bool,
 }
 
 /// Lines kept in the history file.
 const HISTORY_LENGTH: usize = 1000;
 
 impl LineEditor {
-    /// An editor whose history lies in `history`. What cannot be read there is left alone and told.
-    pub(crate) fn open(history: PathBuf) -> Result<Self> {
+    /// An editor whose history lies in `history`, and is kept there unless that `is_read_only`. What cannot be read there
+    /// is left alone and told.
+    pub(crate) fn open(history: PathBuf, is_read_only: bool) -> Result<Self> {
         let config =
             Config::builder().auto_add_history(false).max_history_size(HISTORY_LENGTH).map_err(failure)?.build();
         let lines = FileHistory::with_config(&config);
@@ -38,7 +40,7 @@ impl LineEditor {
         {
             output::note(format_args!("note: the history in {} is left out: {error}", history.display()));
         }
-        Ok(Self { editor, history })
+        Ok(Self { editor, history, is_read_only })
     }
 
     /// Waits for a line; blocks.
@@ -57,7 +59,7 @@ impl LineEditor {
     /// A history that cannot be kept is no reason to end a chat.
     fn remember(&mut self, line: &str) {
         let added = self.editor.add_history_entry(line).unwrap_or(false);
-        if added {
+        if added && !self.is_read_only {
             let folder = self.history.parent().unwrap_or(Path::new("."));
             let kept = std::fs::create_dir_all(folder).is_ok() && self.editor.append_history(&self.history).is_ok();
             if !kept {

@@ -31,9 +31,9 @@ pub(super) enum Lines {
 }
 
 impl Lines {
-    /// An editor whose history lies in this file.
-    pub(super) fn edited(history: PathBuf) -> Result<Self> {
-        Ok(Self::Editor(Box::new(LineEditor::open(history)?)))
+    /// An editor whose history lies in this file, and is kept there unless that is read-only.
+    pub(super) fn edited(history: PathBuf, is_read_only: bool) -> Result<Self> {
+        Ok(Self::Editor(Box::new(LineEditor::open(history, is_read_only)?)))
     }
 
     /// Waits for a line.
