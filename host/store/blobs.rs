@@ -61,8 +61,12 @@ impl Blobs {
     /// The blobs that are there, each with its file.
     pub(crate) fn all(&self) -> Result<Vec<(Digest, PathBuf)>, StoreError> {
         let paths = entries(&self.folder).map_err(|error| io_error("read", &self.folder, &error))?;
-        let digest = |path: &Path| Digest::parse(path.file_name()?.to_str()?.strip_prefix("sha256-")?);
-        Ok(paths.into_iter().filter_map(|path| Some((digest(&path)?, path))).collect())
+        Ok(paths.into_iter().filter_map(|path| Some((Self::digest(&path)?, path))).collect())
+    }
+
+    /// The digest of the blob that lies at a path; none where none does.
+    pub(crate) fn digest(path: &Path) -> Option<Digest> {
+        Digest::parse(path.file_name()?.to_str()?.strip_prefix("sha256-")?)
     }
 
     /// The folder itself.

@@ -149,6 +149,18 @@ pub(crate) fn is_same_file(one: &fs::Metadata, other: &fs::Metadata) -> bool {
     one.len() == other.len()
 }
 
+/// Whether removing a file's name frees its bytes.
+#[cfg(unix)]
+pub(crate) fn has_one_name(file: &fs::Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::nlink(file) == 1
+}
+
+/// Whether removing a file's name frees its bytes. Elsewhere it is not known.
+#[cfg(not(unix))]
+pub(crate) fn has_one_name(_: &fs::Metadata) -> bool {
+    false
+}
+
 /// The bytes that are free on the disk of a folder, which need not exist; none where the system does not tell.
 #[cfg(unix)]
 pub fn free_space(folder: &Path) -> Option<u64> {

@@ -91,6 +91,24 @@ impl FileLock {
         }
     }
 
+    /// Says that a folder is used, for as long as this lives. None where there is no such folder, or where the system
+    /// locks no folders.
+    pub(crate) fn using(folder: &Path) -> Option<Self> {
+        let file = File::open(folder).ok()?;
+        file.lock_shared().ok()?;
+        Some(Self(file))
+    }
+
+    /// Does something to a folder that nobody is [using](Self::using), and lets nobody begin to meanwhile; nothing where
+    /// somebody is.
+    pub(crate) fn unless_used(folder: &Path, change: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        let file = File::open(folder).ok();
+        match file.as_ref().map(File::try_lock) {
+            Some(Err(TryLockError::WouldBlock)) => Ok(()),
+            _ => change(),
+        }
+    }
+
     /// Holds the lock of a file that this process has made and not yet given its name.
     pub(crate) fn of_new(file: File) -> io::Result<Self> {
         file.lock()?;
@@ -98,7 +116,10 @@ impl FileLock {
     }
 }
 
-/// That a store may not be written to.
+/// Why a store is only read that was opened so.
+pub(crate) const OPENED_SO: &str = "it was opened so";
+
+/// That a store may not be written to, for what lies at a path in its home.
 pub(crate) fn read_only(path: &Path, why: &str) -> StoreError {
     StoreError::new(
         StoreErrorKind::ReadOnly,

@@ -1,17 +1,22 @@
 //! A folder with a model in it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::{fs, io};
 
+use crate::lock::FileLock;
 use crate::{Bindings, StoreError, StoreErrorKind};
 
 /// A folder by Hugging Face's conventions: `config.json`, `*.safetensors`, a tokenizer.
-#[derive(Debug, Clone, PartialEq)]
+///
+/// The files of a model of the store stay where they are while this lives, whatever becomes of the model meanwhile.
+#[derive(Debug, Clone)]
 pub struct ModelFolder {
     name: String,
     path: PathBuf,
     is_stored: bool,
     bindings: Bindings,
+    _in_use: Option<Arc<FileLock>>,
 }
 
 impl ModelFolder {
@@ -42,15 +47,14 @@ impl ModelFolder {
         Err(StoreError::new(kind, message))
     }
 
-    /// The same model as one that the store has by this name, bound to what its user said.
+    /// The same model as one that the store has by this name, bound to what its user said. What is `in_use` stays.
     #[must_use]
-    pub(crate) fn stored(mut self, bindings: Bindings) -> Self {
-        (self.is_stored, self.bindings) = (true, bindings);
-        self
+    pub(crate) fn stored(self, bindings: Bindings, in_use: Option<FileLock>) -> Self {
+        Self { is_stored: true, bindings, _in_use: in_use.map(Arc::new), ..self }
     }
 
     fn of(name: &str, path: PathBuf) -> Self {
-        Self { name: name.to_owned(), path, is_stored: false, bindings: Bindings::default() }
+        Self { name: name.to_owned(), path, is_stored: false, bindings: Bindings::default(), _in_use: None }
     }
 
     /// Whether the store has it by its name; else it is a folder, or ships with the program.

@@ -8,7 +8,7 @@ use crate::files::folder_size;
 use crate::lock::FileLock;
 use crate::partial::{self, PartialKey};
 use crate::pull::Intent;
-use crate::views::damaged;
+use crate::views::{View, damaged};
 use crate::{
     Bindings, DEFAULT_MODEL, MAPPING, Manifest, ModelFacts, ModelFolder, Name, Store, StoreError, StoreErrorKind, Usage,
 };
@@ -101,12 +101,12 @@ impl Store {
         let Some(text) = name.filter(|name| *name != DEFAULT_MODEL) else { return self.default_model() };
         match self.find(text)? {
             Some(Found::Mapped(name, folder)) => {
-                Ok(ModelFolder::open_named(&name, folder)?.stored(Bindings::default()))
+                Ok(ModelFolder::open_named(&name, folder)?.stored(Bindings::default(), None))
             }
             Some(Found::Stored(name)) => {
                 let Some(manifest) = self.locked_manifest(&name)? else { return Err(self.not_found(text)) };
-                let folder = ModelFolder::open_named(&name.to_string(), self.view(&manifest)?)?;
-                Ok(folder.stored(manifest.bindings))
+                let View { path, in_use } = self.view(&manifest)?;
+                Ok(ModelFolder::open_named(&name.to_string(), path)?.stored(manifest.bindings, in_use))
             }
             None if Path::new(text).is_dir() => ModelFolder::open(text.into()),
             None => Err(self.not_found(text)),
@@ -289,8 +289,8 @@ impl Store {
         let sum = |sizes: &mut dyn Iterator<Item = u64>| sizes.fold(0, u64::saturating_add);
         UnfinishedModel {
             name: name.to_string(),
-            done: sum(&mut intent.files.iter().map(|file| done(file.key, file.size))),
-            total: sum(&mut intent.files.iter().map(|file| file.size)),
+            done: sum(&mut intent.all().map(|file| done(file.key, file.size))),
+            total: sum(&mut intent.all().map(|file| file.size)),
             is_active: FileLock::is_held(&self.intent_path(name)),
         }
     }

@@ -38,9 +38,45 @@ pub(crate) struct Intent {
     #[serde(flatten)]
     pub(crate) name: Name,
     pub(crate) files: Vec<WantedFile>,
+    /// What an earlier pull wanted that was cut short, and this one does not bring. It stays for the next.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    besides: Vec<WantedFile>,
+}
+
+/// What a pull begins with.
+enum Beginning {
+    /// These files, whatever was wanted before.
+    Files(Vec<WantedFile>),
+    /// These, beside what was wanted before.
+    Some(Vec<WantedFile>),
+    /// What was wanted before.
+    TakenUp,
 }
 
 impl Intent {
+    /// That a model is to have these files, and after them what is left of the `earlier` ones.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::InvalidManifest`] for paths that lead out of a model.
+    fn new(name: &Name, files: Vec<WantedFile>, earlier: &[WantedFile]) -> Result<Self, StoreError> {
+        let is_left = |file: &&WantedFile| !files.iter().any(|wanted| wanted.path == file.path);
+        let besides = earlier.iter().filter(is_left).cloned().collect();
+        let intent = Self { name: name.clone(), files, besides };
+        intent.check().map_err(|why| {
+            StoreError::new(StoreErrorKind::InvalidManifest, format!("the model {name} cannot be stored: {why}"))
+        })?;
+        Ok(intent)
+    }
+
+    /// All files that are wanted.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &WantedFile> + Clone {
+        self.files.iter().chain(&self.besides)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        check_paths(self.all().map(|file| file.path.as_str()))
+    }
+
     /// Reads the intent of a name.
     ///
     /// # Errors
@@ -48,7 +84,7 @@ impl Intent {
     pub(crate) fn parse(text: &[u8], name: &Name) -> Result<Self, String> {
         let intent: Self = parse_versioned(text)?;
         match intent.name == *name {
-            true => check_paths(intent.files.iter().map(|file| file.path.as_str())).map(|()| intent),
+            true => intent.check().map(|()| intent),
             false => Err(format!("it is of another model, {}", intent.name)),
         }
     }
@@ -59,6 +95,8 @@ impl Intent {
 pub struct Pull {
     store: Store,
     intent: Intent,
+    /// What is to stay wanted once this is over, as far as it does not come.
+    earlier: Vec<WantedFile>,
     /// Small files that other models have, by git's hash.
     known: HashMap<GitHash, Digest>,
     /// None once it is over.
@@ -79,18 +117,33 @@ impl Store {
         waiting: &dyn Fn(),
         monitor: &Monitor<'_>,
     ) -> Result<Pull, StoreError> {
-        self.begin(name, Some(checked(name, files)?), waiting, monitor)
+        self.begin(name, Beginning::Files(files), waiting, monitor)
+    }
+
+    /// The same where only some files are to come: what a pull that was cut short wanted stays wanted, and what has
+    /// come of it stays for the next.
+    ///
+    /// # Errors
+    /// As [`Store::begin_pull`].
+    pub fn begin_pull_of_some(
+        &self,
+        name: &Name,
+        files: Vec<WantedFile>,
+        waiting: &dyn Fn(),
+        monitor: &Monitor<'_>,
+    ) -> Result<Pull, StoreError> {
+        self.begin(name, Beginning::Some(files), waiting, monitor)
     }
 
     /// The same with the files that a pull which was cut short wanted, if any.
     pub(crate) fn take_up(&self, name: &Name, waiting: &dyn Fn(), monitor: &Monitor<'_>) -> Result<Pull, StoreError> {
-        self.begin(name, None, waiting, monitor)
+        self.begin(name, Beginning::TakenUp, waiting, monitor)
     }
 
     fn begin(
         &self,
         name: &Name,
-        intent: Option<Intent>,
+        beginning: Beginning,
         waiting: &dyn Fn(),
         monitor: &Monitor<'_>,
     ) -> Result<Pull, StoreError> {
@@ -100,11 +153,17 @@ impl Store {
             let store_lock = self.lock_to_write()?;
             let before = FileLock::try_existing(&path)?;
             if before.is_some() || !path.exists() {
-                let before = || self.intent(name).ok().flatten();
-                let intent = intent.or_else(before).unwrap_or_else(|| Intent { name: name.clone(), files: Vec::new() });
+                let before = self.intent(name).ok().flatten();
+                let before = before.iter().flat_map(Intent::all).cloned().collect();
+                let (files, earlier) = match beginning {
+                    Beginning::Files(files) => (files, Vec::new()),
+                    Beginning::Some(files) => (files, before),
+                    Beginning::TakenUp => (before, Vec::new()),
+                };
+                let intent = Intent::new(name, files, &earlier)?;
                 let lock = Some(write(&path, &intent)?);
                 let known = self.known_git_hashes()?;
-                return Ok(Pull { store: self.clone(), intent, known, lock });
+                return Ok(Pull { store: self.clone(), intent, earlier, known, lock });
             }
             drop(store_lock);
             if !told {
@@ -161,7 +220,7 @@ impl Pull {
     /// # Errors
     /// As [`Store::begin_pull`].
     pub fn want(&mut self, files: Vec<WantedFile>) -> Result<(), StoreError> {
-        let intent = checked(&self.intent.name, files)?;
+        let intent = Intent::new(&self.intent.name, files, &self.earlier)?;
         let _store_lock = self.store.lock_to_write()?;
         // The new file is locked before it takes the place of the old.
         self.lock = Some(write(&self.store.intent_path(&intent.name), &intent)?);
@@ -226,26 +285,33 @@ impl Pull {
         {
             manifest.bindings = before.bindings;
         }
+        self.store.remove_stale_views()?;
         self.store.write_manifest(&manifest)?;
-        self.remove_intent()?;
-        self.store.sweep()?;
+        self.end_intent()?;
+        self.store.sweep_blobs()?;
         Ok(manifest)
     }
 
-    /// Gives up: what has come is removed, unless another model needs it.
+    /// Gives up: what has come is removed, unless another model needs it, or an earlier pull wanted it that this one left
+    /// alone.
     ///
     /// # Errors
     /// What files fail with.
     pub fn abandon(mut self) -> Result<(), StoreError> {
         let _store_lock = self.store.lock_to_write()?;
-        self.remove_intent()?;
+        self.end_intent()?;
         self.store.sweep()?;
         Ok(())
     }
 
-    fn remove_intent(&mut self) -> Result<(), StoreError> {
-        let path = self.store.intent_path(&self.intent.name);
-        remove_intent(&path, &self.store.manifests_folder())?;
+    /// Only what was wanted before stays wanted.
+    fn end_intent(&mut self) -> Result<(), StoreError> {
+        let Intent { name, besides, .. } = &self.intent;
+        let path = self.store.intent_path(name);
+        match besides.is_empty() {
+            true => remove_intent(&path, &self.store.manifests_folder())?,
+            false => drop(write(&path, &Intent::new(name, besides.clone(), &[])?)?),
+        }
         self.lock = None;
         Ok(())
     }
@@ -260,20 +326,13 @@ pub(crate) fn remove_intent(path: &Path, root: &Path) -> Result<(), StoreError> 
     Ok(())
 }
 
-fn checked(name: &Name, files: Vec<WantedFile>) -> Result<Intent, StoreError> {
-    check_paths(files.iter().map(|file| file.path.as_str())).map_err(|why| {
-        StoreError::new(StoreErrorKind::InvalidManifest, format!("the model {name} cannot be stored: {why}"))
-    })?;
-    Ok(Intent { name: name.clone(), files })
-}
-
 /// Writes an intent, whose lock is held from before it has its name.
 fn write(path: &Path, intent: &Intent) -> Result<FileLock, StoreError> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let text = to_versioned_json(intent).map_err(|error| io_error("write", path, &error.into()))?;
     // A manifest says twice as much of a file.
     if text.len() as u64 > MANIFEST_BYTES / 2 {
-        let message = format!("the model {} has too many files ({})", intent.name, intent.files.len());
+        let message = format!("the model {} has too many files ({})", intent.name, intent.all().count());
         return Err(StoreError::new(StoreErrorKind::InvalidManifest, message));
     }
     make_folder(folder)?;

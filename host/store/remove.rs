@@ -39,7 +39,6 @@ impl Store {
             if intent.is_some() {
                 remove_intent(&self.intent_path(name), &self.manifests_folder())?;
             }
-            self.remove_view(name)?;
         }
         Ok(Removed { names: names.iter().map(Name::to_string).collect(), swept: self.sweep()? })
     }

@@ -1,14 +1,15 @@
-//! Removing what nobody needs: blobs that no manifest and no intent refers to, views of models that are gone, and what
-//! processes that ended left unfinished.
+//! Removing what nobody needs: blobs that no manifest and no intent refers to, views of models that are gone or have other
+//! files now, and what processes that ended left unfinished.
 
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::blobs::Blobs;
-use crate::files::{entries, folder_size, io_error, remove_file, remove_folder, sync_folder};
+use crate::files::{entries, folder_size, has_one_name, io_error, remove_file, remove_folder, sync_folder};
 use crate::lock::FileLock;
 use crate::partial::{self, PartialKey};
+use crate::pull::Intent;
 use crate::{Digest, Store, StoreError};
 
 /// What a sweep removed.
@@ -17,7 +18,7 @@ use crate::{Digest, Store, StoreError};
 pub struct Swept {
     /// Blobs, whole or not.
     pub files: usize,
-    /// Bytes that are free now. What has another name elsewhere, since it was imported by a hard link, is not.
+    /// Bytes that are free now, those of views too. What has another name elsewhere, since it was imported by a hard link, is not.
     pub bytes: u64,
     /// Why nothing could be removed: manifests that cannot be read, which may refer to anything.
     pub hindered: Vec<String>,
@@ -33,15 +34,21 @@ struct References {
 }
 
 impl Store {
-    /// Removes what nobody needs, for who holds the lock. Where a manifest cannot be read nothing is removed.
+    /// Removes what nobody needs, for who holds the lock. Where a manifest cannot be read no blob is removed.
     pub(crate) fn sweep(&self) -> Result<Swept, StoreError> {
+        let freed = self.remove_stale_views()?;
+        let swept = self.sweep_blobs()?;
+        Ok(Swept { bytes: swept.bytes + freed, ..swept })
+    }
+
+    /// The same without views: what a model was until this moment somebody may be reading.
+    pub(crate) fn sweep_blobs(&self) -> Result<Swept, StoreError> {
         // What comes after this look, and what refers to it, is of no concern; what is there has its reference already.
         let there = self.blobs().all()?;
         let references = self.references()?;
         if !references.unreadable.is_empty() {
             return Ok(Swept { hindered: references.unreadable, ..Swept::default() });
         }
-        self.remove_stale_views()?;
         self.remove_unfinished_manifests()?;
         let blobs = self.blobs();
         let mut swept = Swept::default();
@@ -63,6 +70,7 @@ impl Store {
 
     fn references(&self) -> Result<References, StoreError> {
         let (mut references, blobs) = (References::default(), self.blobs());
+        references.blobs.extend(self.linked_blobs()?);
         for (_, manifest) in self.manifests()? {
             match manifest {
                 Ok(manifest) => references.blobs.extend(manifest.files.iter().map(|file| file.sha256)),
@@ -83,7 +91,7 @@ impl Store {
                     continue;
                 }
             };
-            for file in intent.into_iter().flat_map(|intent| intent.files) {
+            for file in intent.iter().flat_map(Intent::all) {
                 references.keys.insert(file.key.to_string());
                 match file.key {
                     PartialKey::Sha256(digest) => references.blobs.insert(digest),
@@ -95,17 +103,6 @@ impl Store {
         }
         Ok(references)
     }
-
-    /// Removes views whose model is gone, and what was left of making one.
-    fn remove_stale_views(&self) -> Result<(), StoreError> {
-        self.remove_unfinished_views()?;
-        for name in self.view_names()? {
-            if !self.manifest_path(&name).exists() {
-                self.remove_view(&name)?;
-            }
-        }
-        Ok(())
-    }
 }
 
 impl Swept {
@@ -113,7 +110,10 @@ impl Swept {
     fn remove(&mut self, path: &Path) -> Result<(), StoreError> {
         let (freed, removed) = match path.is_dir() {
             true => (folder_size(path), remove_folder(path)),
-            false => (fs::symlink_metadata(path).map(|file| freed(&file)).unwrap_or_default(), remove_file(path)),
+            false => {
+                let sole = fs::symlink_metadata(path).ok().filter(has_one_name);
+                (sole.map_or(0, |file| file.len()), remove_file(path))
+            }
         };
         removed.map_err(|error| io_error("remove", path, &error))?;
         self.files += 1;
@@ -140,16 +140,4 @@ impl Swept {
         }
         Ok(())
     }
-}
-
-/// The bytes that removing a file's name gives back.
-#[cfg(unix)]
-fn freed(file: &fs::Metadata) -> u64 {
-    use std::os::unix::fs::MetadataExt as _;
-    if file.nlink() == 1 { file.len() } else { 0 }
-}
-
-#[cfg(not(unix))]
-fn freed(file: &fs::Metadata) -> u64 {
-    file.len()
 }

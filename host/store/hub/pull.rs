@@ -112,7 +112,10 @@ impl HubClient {
             let (store, name, selection) = (store.clone(), name.clone(), options.selection.clone());
             blocking(&signals, move |waiting, monitor| {
                 let plan = offer.plan(&selection, stored(&store, &name)?.as_ref())?;
-                let mut pull = store.begin_pull(&name, plan.files, waiting, monitor)?;
+                let mut pull = match selection.is_usual() {
+                    true => store.begin_pull(&name, plan.files, waiting, monitor)?,
+                    false => store.begin_pull_of_some(&name, plan.files, waiting, monitor)?,
+                };
                 // Who was waited for may have brought a model, and nobody else does from here on.
                 let there = stored(&store, &name)?;
                 let plan = offer.plan(&selection, there.as_ref())?;

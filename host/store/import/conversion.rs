@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::source::SourceModel;
 use super::{Imported, Staging, taken};
 use crate::files::make_folder;
-use crate::{Content, DEFAULT_MODEL, ModelFacts, Monitor, Name, Source, Store, StoreError};
+use crate::{Content, DEFAULT_MODEL, ModelFacts, ModelFolder, Monitor, Name, Source, Store, StoreError};
 
 /// A model whose weights are being quantised. Dropped, it leaves nothing behind; where its process is killed, what it
 /// had written is swept with the next change of the store.
@@ -16,6 +16,8 @@ pub struct Conversion {
     origin: Source,
     staging: Staging,
     destination: PathBuf,
+    /// What is read, where it is a model of the store.
+    _folder: Option<ModelFolder>,
 }
 
 impl Conversion {
@@ -50,7 +52,7 @@ impl Store {
         group_size: u32,
     ) -> Result<Conversion, StoreError> {
         let stored = path.to_str().filter(|_| model.is_none() && !path.exists());
-        let (source, own_name, from, commit) = match stored {
+        let (source, folder, own_name, from, commit) = match stored {
             Some(stored) => {
                 let commit = match self.show(stored)?.content {
                     Content::Stored(manifest) => manifest.commit().map(str::to_owned),
@@ -58,13 +60,14 @@ impl Store {
                 };
                 let folder = self.resolve(Some(stored))?;
                 let own_name = folder.name().rsplit('/').next().unwrap_or_default().replace(':', "-");
-                (SourceModel::find(folder.path(), None)?, own_name, folder.name().to_owned(), commit)
+                let (source, from) = (SourceModel::find(folder.path(), None)?, folder.name().to_owned());
+                (source, Some(folder), own_name, from, commit)
             }
             None => {
                 let source = SourceModel::find(path, model)?;
                 let own_name = source.name()?.short().to_owned();
                 let from = source.folder.display().to_string().replace(char::is_control, "?");
-                (source, own_name, from, None)
+                (source, None, own_name, from, None)
             }
         };
         let name = name.map_or_else(|| Name::parse(&format!("{own_name}-{bits}bit")), Name::parse)?;
@@ -75,7 +78,7 @@ impl Store {
         let staging = self.staging()?;
         let destination = staging.converted();
         make_folder(&destination)?;
-        Ok(Conversion { source, name, origin, staging, destination })
+        Ok(Conversion { source, name, origin, staging, destination, _folder: folder })
     }
 
     /// Takes what was written into the store, with the model's other files.
@@ -83,7 +86,7 @@ impl Store {
     /// # Errors
     /// As [`Store::import`].
     pub fn finish_conversion(&self, conversion: Conversion, monitor: &Monitor<'_>) -> Result<Imported, StoreError> {
-        let Conversion { mut source, name, origin, staging, destination } = conversion;
+        let Conversion { mut source, name, origin, staging, destination, _folder } = conversion;
         let written = SourceModel::written(&destination)?;
         let is_weights = |path: &str| path.ends_with(".safetensors") || path.ends_with(".safetensors.index.json");
         let is_anew = |path: &str| written.files.iter().any(|file| file.path == path);

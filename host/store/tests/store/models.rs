@@ -66,7 +66,7 @@ fn a_folder_anywhere_serves_and_is_named_by_its_last_part() {
     let model = home.store.resolve(folder.to_str()).unwrap();
     assert_eq!((model.name(), model.is_stored()), ("tiny", false));
     let roundabout = folder.join("../tiny/.");
-    assert_eq!(home.store.resolve(roundabout.to_str()).unwrap(), model);
+    assert_eq!(home.store.resolve(roundabout.to_str()).unwrap().path(), model.path());
 }
 
 /// A file that is there and cannot be read is not the same as none.
@@ -150,12 +150,71 @@ fn a_view_is_the_models_files_and_is_made_anew_when_it_is_not() {
         assert_eq!(home.store.resolve(Some("b")).unwrap().path(), view);
         assert_eq!(content(&view), whole);
     }
-    // A later version is what is seen next.
-    home.pull("a/b", &[FILES[0], ("model.safetensors", b"better weights")]);
-    home.store.resolve(Some("a/b")).unwrap();
-    assert_eq!(content(&view)[1].1, b"better weights");
-    assert_eq!(content(&view).len(), 2);
     assert_eq!(fs::read_dir(home.store.models()).unwrap().count(), 1, "nothing of the making is left");
+}
+
+const SHARDS: &[(&str, &[u8])] =
+    &[("config.json", b"{}"), ("one.safetensors", b"1 old"), ("two.safetensors", b"2 old")];
+const LATER: &[(&str, &[u8])] = &[("config.json", b"{}"), ("one.safetensors", b"1 new"), ("two.safetensors", b"2 new")];
+
+#[test]
+fn who_opens_files_one_by_one_gets_those_of_one_version() {
+    let home = Home::new();
+    home.pull("a/b", SHARDS);
+    let model = home.store.resolve(Some("a/b")).unwrap();
+    let read = |folder: &Path, path: &str| fs::read_to_string(folder.join(path)).unwrap();
+    assert_eq!(read(model.path(), "one.safetensors"), "1 old");
+    home.pull("a/b", LATER);
+    let later = home.store.resolve(Some("a/b")).unwrap().path().to_path_buf();
+    assert_eq!((read(&later, "one.safetensors"), read(&later, "two.safetensors")), ("1 new".into(), "2 new".into()));
+    assert_eq!(read(model.path(), "two.safetensors"), "2 old");
+    // For as long as somebody here reads it, whatever is done to the store.
+    home.store.collect_garbage(true).unwrap();
+    assert_eq!(read(model.path(), "two.safetensors"), "2 old");
+    home.store.remove(&["a/b"]).unwrap();
+    assert_eq!(read(model.path(), "two.safetensors"), "2 old");
+    assert!(!later.exists());
+    drop(model);
+    home.store.collect_garbage(false).unwrap();
+    assert!(!home.store.models().join("huggingface.co").exists());
+}
+
+/// As mlx-lm does with what `wasmlx store path` told, which takes no lock.
+#[test]
+fn a_folder_that_was_told_outlasts_the_next_version_and_no_more() {
+    let home = Home::new();
+    home.pull("a/b", SHARDS);
+    let told = home.store.resolve(Some("a/b")).unwrap().path().to_path_buf();
+    home.pull("a/b", LATER);
+    assert_eq!(fs::read(told.join("two.safetensors")).unwrap(), b"2 old");
+    // What is bound is no file of the model.
+    let later = home.store.resolve(Some("a/b")).unwrap().path().to_path_buf();
+    home.store.bind("a/b", |bindings| bindings.system = Some("Be brief.".to_owned())).unwrap();
+    assert_eq!(home.store.resolve(Some("a/b")).unwrap().path(), later);
+    home.pull("c/d", FILES);
+    assert!(!told.exists());
+    assert!(later.exists());
+}
+
+/// A disk that knows no hard links, such as exFAT.
+#[cfg(unix)]
+#[test]
+fn symbolic_links_lead_to_files_for_as_long_as_they_are_read() {
+    let home = Home::new();
+    let manifest = home.pull("a/b", SHARDS);
+    let model = home.store.resolve(Some("a/b")).unwrap();
+    for file in &manifest.files {
+        let link = model.path().join(&file.path);
+        fs::remove_file(&link).unwrap();
+        std::os::unix::fs::symlink(home.store.blobs().path(&file.sha256), link).unwrap();
+    }
+    assert_eq!(home.store.resolve(Some("a/b")).unwrap().path(), model.path(), "it is as right as the other");
+    home.pull("a/b", LATER);
+    home.store.collect_garbage(false).unwrap();
+    assert_eq!(fs::read(model.path().join("two.safetensors")).unwrap(), b"2 old");
+    drop(model);
+    assert_eq!(home.store.collect_garbage(false).unwrap().swept.files, 2);
+    assert_eq!(home.blobs(), 3);
 }
 
 #[test]

@@ -53,6 +53,42 @@ fn what_was_cut_short_is_taken_up_where_it_was() {
 }
 
 #[test]
+fn some_files_come_without_taking_away_what_was_cut_short() {
+    let home = Home::new();
+    let some: &[(&str, &[u8])] = &[FILES[0]];
+    let begin_some = || {
+        let wanted = begin(&home.store, "c/d", some).files().to_vec();
+        home.store.begin_pull_of_some(&name("a/b"), wanted, &|| panic!("nobody else"), &Monitor::none()).unwrap()
+    };
+    let there = |path: &str| {
+        let pull = begin(&home.store, "a/b", FILES);
+        pull.find(pull.files().iter().find(|file| file.path == path).unwrap()).unwrap().is_some()
+    };
+    let unfinished =
+        || home.store.list().unwrap().unfinished.iter().map(|one| (one.done, one.total)).collect::<Vec<_>>();
+    let pull = begin(&home.store, "a/b", FILES);
+    fetch(&pull, FILES[1].0, FILES[1].1);
+    drop(pull);
+    // Cut short itself, given up, and brought to its end.
+    drop(begin_some());
+    begin_some().abandon().unwrap();
+    finish(begin_some(), some);
+    home.store.remove(&["c/d"]).unwrap();
+    home.store.collect_garbage(false).unwrap();
+    assert_eq!(home.store.manifest(&name("a/b")).unwrap().unwrap().files.len(), 1);
+    assert_eq!(unfinished(), [(7, 11)], "what is left of the first");
+    assert!(there("model.safetensors"));
+    // The whole model ends it, and so does whom it is told.
+    home.pull("a/b", FILES);
+    assert!(unfinished().is_empty());
+    fetch(&begin(&home.store, "a/b", &[("more.bin", b"more")]), "more.bin", b"more");
+    finish(begin_some(), some);
+    home.store.remove(&["c/d"]).unwrap();
+    let gone = home.store.collect_garbage(true).unwrap();
+    assert_eq!((gone.names, gone.swept.bytes), (vec!["a/b".to_owned()], 4));
+}
+
+#[test]
 fn who_gives_up_leaves_nothing() {
     let home = Home::new();
     let pull = begin(&home.store, "a/b", FILES);

@@ -84,6 +84,26 @@ fn a_pull_that_was_cut_short_fetches_only_what_lacks() {
 }
 
 #[test]
+fn some_files_can_be_had_while_the_whole_is_unfinished() {
+    let scene = Scene::new();
+    scene.hub.fault(Fault::new("/cdn/", Action::Drop { after: 3_000_000 }).times(1));
+    scene.hub.fault(Fault::new("/cdn/", Action::Status { status: 500, headers: Vec::new() }));
+    scene.pull().unwrap_err();
+    let before = scene.sent();
+    scene.hub.clear_faults();
+    let pulled = scene.pull_as(MODEL, &choice(&["*.json"], &["onnx/*"])).unwrap();
+    assert_eq!(paths(&pulled), ["config.json", "tokenizer.json"]);
+    let list = scene.home.store.list().unwrap();
+    assert_eq!((list.models.len(), list.unfinished.len()), (1, 1));
+    assert_eq!(scene.sent(), before, "the weights were not asked for");
+    // What had come of them was not lost.
+    scene.pull().unwrap();
+    scene.assert_has(&model(1));
+    assert!(scene.sent() < before + WEIGHTS);
+    assert!(scene.home.store.list().unwrap().unfinished.is_empty());
+}
+
+#[test]
 fn who_breaks_it_off_can_go_on() {
     let scene = Scene::new();
     scene.hub.throttle(8 << 20);
