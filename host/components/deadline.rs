@@ -5,7 +5,7 @@ use std::time::Duration;
 use cpu_time::ThreadTime;
 use wasmtime::UpdateDeadline;
 
-use crate::ticker::{Activity, TICK, ticks};
+use crate::ticker::{Activity, TICK, epochs};
 
 /// The compute time of one call. Epochs count time on the clock, and a thread that waits, for the device or for its
 /// turn on a busy machine, computes nothing: so the first half of the time is counted on the clock, which costs a call
@@ -22,11 +22,12 @@ impl Deadline {
         Self { allowed: Duration::ZERO, half_time: None }
     }
 
-    /// A call begins; returns how many epochs are to pass before [`Deadline::reached`].
+    /// A call begins; returns how many epochs are to pass before [`Deadline::reached`]. The one under way counts for
+    /// nothing.
     pub(crate) fn start(&mut self, allowed: Duration) -> u64 {
         self.allowed = allowed;
         self.half_time = None;
-        ticks(allowed / 2)
+        epochs(allowed / 2) + 1
     }
 
     /// What the call in progress was allowed.
@@ -36,13 +37,16 @@ impl Deadline {
 
     /// The epochs have passed: whether the call goes on. Called on the call's own thread.
     pub(crate) fn reached(&mut self) -> UpdateDeadline {
-        let half = self.allowed / 2;
-        let now = ThreadTime::now().as_duration();
-        let computed = now.saturating_sub(*self.half_time.get_or_insert(now));
-        if computed + TICK > half {
+        let (half, now) = (self.allowed / 2, ThreadTime::now().as_duration());
+        let Some(half_time) = self.half_time else {
+            self.half_time = Some(now);
+            return UpdateDeadline::Continue(epochs(half));
+        };
+        let computed = now.saturating_sub(half_time);
+        if computed + TICK / 2 > half {
             UpdateDeadline::Interrupt
         } else {
-            UpdateDeadline::Continue(ticks(half - computed))
+            UpdateDeadline::Continue(epochs(half - computed))
         }
     }
 }
@@ -86,7 +90,7 @@ mod tests {
     #[test]
     fn waiting_is_not_computing() {
         let mut deadline = Deadline::new();
-        assert_eq!(deadline.start(Duration::from_millis(20)), 11);
+        assert_eq!(deadline.start(Duration::from_millis(20)), 3);
         // However much time has passed on the clock, the thread has computed for far less than half of it.
         for _ in 0..100 {
             assert!(matches!(deadline.reached(), UpdateDeadline::Continue(_)));
