@@ -24,7 +24,7 @@ use serde_json::json;
 
 pub use content::Content;
 pub use fault::{Action, Fault};
-pub use registry::Artifact;
+pub use registry::{Artifact, LOGIN};
 pub use repository::Repository;
 pub use state::Recorded;
 

@@ -11,6 +11,9 @@ const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.wasm.config.v0+json";
 const WASM: &str = "application/wasm";
 
+/// What a login header has after `Basic`, of the one account that there is.
+pub const LOGIN: &str = "bWFrZXI6c2VjcmV0";
+
 /// What a registry has under a tag: a manifest, and the blobs that it names.
 #[derive(Debug, Clone)]
 pub struct Artifact {
@@ -96,14 +99,17 @@ pub(crate) fn answer(state: &State, request: &Request, parts: &[String]) -> Resp
     }
 }
 
-/// Answers to `/v2-token`: who is not logged in gets a token too, for what is not private.
+/// Answers to `/v2-token`: who is not logged in gets a token too, for what is not private. A wrong login gets none.
 pub(crate) fn give_token(state: &State, request: &Request) -> Response {
     let scope = request.parameter("scope").and_then(|scope| scope.strip_prefix("repository:")?.strip_suffix(":pull"));
     let repository = scope.unwrap_or_default();
-    match state.artifacts().iter().any(|artifact| artifact.repository == repository && artifact.is_private) {
-        true => refusal(403, "DENIED", "requested access to the resource is denied"),
+    let is_private = state.artifacts().iter().any(|artifact| artifact.repository == repository && artifact.is_private);
+    let login = request.header("authorization");
+    match login.map(|login| login == format!("Basic {LOGIN}")) {
+        Some(false) => refusal(401, "UNAUTHORIZED", "incorrect username or password"),
+        None if is_private => refusal(403, "DENIED", "requested access to the resource is denied"),
         // Both, as Docker Hub has it.
-        false => {
+        _ => {
             let token = token(repository);
             Response::json(200, &json!({"token": token, "access_token": token, "expires_in": 300}))
         }

@@ -1,6 +1,7 @@
 //! HTTP with a hub: as whom, how long, how often, and how much is read.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, IF_RANGE, LINK, LOCATION, RANGE};
@@ -39,6 +40,7 @@ pub struct HubClient {
     http: reqwest::Client,
     endpoints: Arc<[Endpoint]>,
     authorization: Option<HeaderValue>,
+    registry_logins: Option<Arc<Path>>,
     offline: bool,
     patience: Arc<Patience>,
 }
@@ -119,6 +121,7 @@ impl HubClient {
             http,
             endpoints: endpoints.into(),
             authorization: options.token.and_then(|token| token.header()),
+            registry_logins: options.registry_logins.map(Into::into),
             offline: options.offline,
             patience: Arc::new(options.patience),
         })
@@ -132,6 +135,11 @@ impl HubClient {
     /// Whether nobody is asked.
     pub fn is_offline(&self) -> bool {
         self.offline
+    }
+
+    /// Where logins at registries are kept.
+    pub(crate) fn registry_logins(&self) -> Option<&Path> {
+        self.registry_logins.as_deref()
     }
 
     /// Whether somebody asks whom the first hub may know.

@@ -12,6 +12,7 @@ mod plan;
 mod pull;
 mod refusal;
 mod registry;
+mod registry_login;
 mod retry;
 mod search;
 mod select;

@@ -1,11 +1,12 @@
 //! What a hub client is to do: which hubs to ask, as whom, and whether at all.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use url::Url;
 
 use super::api::no_hub;
-use super::{Patience, Token};
+use super::{Patience, Token, registry_login};
 use crate::{StoreError, StoreErrorKind};
 
 /// The hub where nobody says otherwise.
@@ -18,6 +19,8 @@ pub struct HubOptions {
     pub endpoints: Vec<String>,
     /// Who asks. It is sent to the first endpoint, and to huggingface.co where that is another of them.
     pub token: Option<Token>,
+    /// Docker's `config.json`, which has logins at registries.
+    pub registry_logins: Option<PathBuf>,
     /// Asks nobody: each request is an error.
     pub offline: bool,
     /// How long to wait, and how often to ask.
@@ -28,20 +31,21 @@ impl Default for HubOptions {
     /// The usual hub, nobody, online.
     fn default() -> Self {
         let endpoints = vec![DEFAULT_ENDPOINT.to_owned()];
-        Self { endpoints, token: None, offline: false, patience: Patience::default() }
+        Self { endpoints, token: None, registry_logins: None, offline: false, patience: Patience::default() }
     }
 }
 
 impl HubOptions {
     /// As the environment has it: `HF_ENDPOINT` (one, or several with commas between), a token ([`Token`] says where),
-    /// `HF_HUB_OFFLINE` or `WASMLX_OFFLINE`.
+    /// `DOCKER_CONFIG` (`~/.docker` where nothing else is said), `HF_HUB_OFFLINE` or `WASMLX_OFFLINE`.
     pub fn from_environment() -> Self {
         Self::from_variables(&|name| std::env::var_os(name))
     }
 
     pub(super) fn from_variables(variable: &dyn Fn(&str) -> Option<OsString>) -> Self {
         let text = |name: &str| variable(name).and_then(|value| value.into_string().ok()).unwrap_or_default();
-        let mut options = Self { token: Token::find(variable), ..Self::default() };
+        let registry_logins = registry_login::config_file(variable);
+        let mut options = Self { token: Token::find(variable), registry_logins, ..Self::default() };
         let endpoints: Vec<String> = list(&text("HF_ENDPOINT")).collect();
         if !endpoints.is_empty() {
             options.endpoints = endpoints;

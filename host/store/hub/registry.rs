@@ -4,6 +4,7 @@
 //! whoever is asked over HTTPS is asked in one way in all of the program.
 
 use std::borrow::Cow;
+use std::sync::OnceLock;
 
 use oci_client::Reference;
 use oci_client::manifest::{OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageManifest};
@@ -16,6 +17,7 @@ use url::Url;
 use super::HubClient;
 use super::component_source::{accept, read_body, refusal, too_large};
 use super::options::{Endpoint, is_confidential};
+use super::registry_login::login;
 use super::retry::{Failure, Retries};
 use crate::components::COMPONENT_BYTES;
 use crate::{Digest, Meter, Monitor, Stage, StoreError, StoreErrorKind};
@@ -44,8 +46,10 @@ pub(super) struct Registry<'a> {
     client: &'a HubClient,
     reference: &'a Reference,
     endpoint: Endpoint,
-    /// What the registry gave to whoever asks.
+    /// What the registry asked for: the token that it gave, or the user's login.
     token: Option<HeaderValue>,
+    /// Looked for once.
+    login: OnceLock<Option<HeaderValue>>,
 }
 
 impl<'a> Registry<'a> {
@@ -57,7 +61,7 @@ impl<'a> Registry<'a> {
         let url = url.filter(|url| url.username().is_empty() && url.password().is_none()).ok_or_else(|| {
             StoreError::new(StoreErrorKind::InvalidInput, "that is no address of a registry: write HOST or HOST:PORT")
         })?;
-        Ok(Self { client, reference, endpoint: Endpoint::of(&url), token: None })
+        Ok(Self { client, reference, endpoint: Endpoint::of(&url), token: None, login: OnceLock::new() })
     }
 
     /// The component that the reference stands for: its manifest, then the one layer that is WebAssembly, both with the
@@ -172,12 +176,13 @@ impl<'a> Registry<'a> {
                 (StatusCode::UNAUTHORIZED, Some(challenge), None) => {
                     self.token = Some(self.new_token(challenge).await?)
                 }
-                _ => return Err(refusal(&self.what(), status)),
+                _ => return Err(self.refused(status)),
             }
         }
     }
 
-    /// The token that is given to whoever asks.
+    /// The token that is given to whoever asks, or to whom the user is there; or where the registry gives none, the
+    /// user's login.
     async fn new_token(&self, challenge: &str) -> Result<HeaderValue, Failure> {
         // Some registries send one, some the other, some both.
         #[derive(Deserialize)]
@@ -189,6 +194,10 @@ impl<'a> Registry<'a> {
             let message = format!("{} asks for a login that is not known here", self.endpoint.name());
             Failure::Final(StoreError::new(StoreErrorKind::Denied, message))
         };
+        let login = self.login();
+        if challenge.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("basic")) {
+            return login.cloned().ok_or_else(|| self.refused(StatusCode::UNAUTHORIZED));
+        }
         let parameters = bearer_parameters(challenge).ok_or_else(wrong)?;
         let parameter =
             |name: &str| parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
@@ -198,9 +207,10 @@ impl<'a> Registry<'a> {
         url.query_pairs_mut().extend_pairs(parameter("service").map(|service| ("service", service)));
         url.query_pairs_mut().append_pair("scope", &scope);
         let endpoint = Endpoint::of(url);
-        let reply = self.client.follow(&endpoint, url, &HeaderMap::new(), |_| None).await?;
+        let authorization = |to: &Url| login.filter(|_| endpoint.has(to)).cloned();
+        let reply = self.client.follow(&endpoint, url, &HeaderMap::new(), authorization).await?;
         if !reply.response.status().is_success() {
-            return Err(refusal(&self.what(), reply.response.status()));
+            return Err(self.refused(reply.response.status()));
         }
         let body =
             read_body(&endpoint, reply.response, TOKEN_BYTES, || too_large("its token", TOKEN_BYTES), None).await?;
@@ -209,6 +219,27 @@ impl<'a> Registry<'a> {
         let mut header = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| wrong())?;
         header.set_sensitive(true);
         Ok(header)
+    }
+
+    /// The user's login at the registry.
+    fn login(&self) -> Option<&HeaderValue> {
+        let names = [self.reference.resolve_registry(), self.reference.registry()];
+        self.login.get_or_init(|| login(self.client.registry_logins()?, &names)).as_ref()
+    }
+
+    fn refused(&self, status: StatusCode) -> Failure {
+        let registry = self.reference.registry();
+        let why = match (status, self.login()) {
+            (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, None) => format!(
+                "is not given to everybody: log in to {registry}, as `docker login {registry}` does that keeps the login \
+                 in its config.json itself; or download it by other means, and add the file"
+            ),
+            (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, Some(_)) => {
+                format!("is not given to your login at {registry}: it is outdated, or its account may not have it")
+            }
+            _ => return refusal(&self.what(), status),
+        };
+        Failure::Final(StoreError::new(StoreErrorKind::Denied, format!("{} {why}", self.what())))
     }
 
     /// As sentences have it.

@@ -1,7 +1,9 @@
 //! Components by address and from a registry: what comes is what was meant, or nothing comes.
 
+use std::path::PathBuf;
+
 use serde_json::{Value, json};
-use wasmlx_hub_server::{Action, Artifact, Fault, HubServer, Repository};
+use wasmlx_hub_server::{Action, Artifact, Fault, HubServer, LOGIN, Repository};
 use wasmlx_store::hub::{
     ComponentAddress, ComponentChecks, FetchedComponent, HubClient, HubOptions, SIGNATURE_ANNOTATION, SigningKey,
 };
@@ -42,8 +44,18 @@ impl Scene {
     }
 
     fn fetch_checked(&self, address: &str, checks: &ComponentChecks) -> Result<FetchedComponent, StoreError> {
-        let options =
-            HubOptions { endpoints: vec![self.0.url().to_owned()], patience: short(), ..HubOptions::default() };
+        self.fetch_by(address, checks, None)
+    }
+
+    /// With what Docker's `config.json` has.
+    fn fetch_by(
+        &self,
+        address: &str,
+        checks: &ComponentChecks,
+        registry_logins: Option<PathBuf>,
+    ) -> Result<FetchedComponent, StoreError> {
+        let endpoints = vec![self.0.url().to_owned()];
+        let options = HubOptions { endpoints, registry_logins, patience: short(), ..HubOptions::default() };
         let client = HubClient::new(options).unwrap();
         let address: ComponentAddress = address.parse().unwrap();
         run(client.fetch_component(&address, checks, Monitor::none()))
@@ -211,6 +223,36 @@ fn who_may_not_pull_is_told_so() {
     let scene = Scene::new();
     assert_eq!(scene.fetch(&scene.oci(":2.0")).unwrap_err().kind(), Kind::NotFound);
     assert_eq!(scene.fetch(&scene.url().replace("thing.wasm", "other.wasm")).unwrap_err().kind(), Kind::NotFound);
+}
+
+#[test]
+fn who_is_logged_in_may_pull_what_is_private() {
+    let scene = Scene::with(artifact().private());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.json");
+    let registry = scene.0.url().trim_start_matches("http://");
+    let fetch = |registry: &str, login: &str| {
+        std::fs::write(&file, json!({"auths": {registry: {"auth": login}}}).to_string()).unwrap();
+        scene.fetch_by(&scene.oci(":1.0"), &ComponentChecks::default(), Some(file.clone()))
+    };
+    for (registry, login) in [("other.example", LOGIN), (registry, ""), (registry, "bWFrZXI6d3Jvbmc=")] {
+        let error = fetch(registry, login).unwrap_err();
+        assert_eq!(error.kind(), Kind::Denied, "{registry} {login}: {error}");
+        assert!(login.is_empty() || !error.to_string().contains(login), "{error}");
+    }
+    scene.0.clear_requests();
+    assert_eq!(fetch(&format!("http://{registry}/v2/"), LOGIN).unwrap().bytes, BYTES);
+    // It is told to who gives the token alone.
+    for request in scene.0.requests() {
+        let has_login = request.authorization.is_some_and(|authorization| authorization.contains(LOGIN));
+        assert_eq!(has_login, request.path.starts_with("/v2-token"), "{}", request.path);
+    }
+    // A registry that gives no tokens asks for the login itself.
+    scene.0.clear_requests();
+    scene.0.fault(Fault::new("/manifests/", Action::status(401, "WWW-Authenticate", "Basic realm=\"here\"")).times(1));
+    assert_eq!(fetch(registry, LOGIN).unwrap_err().kind(), Kind::Denied);
+    let logins: Vec<_> = scene.0.requests().into_iter().map(|request| request.authorization).collect();
+    assert_eq!(logins[..2], [None, Some(format!("Basic {LOGIN}"))]);
 }
 
 #[test]
