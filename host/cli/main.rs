@@ -1,5 +1,6 @@
 //! The `wasmlx` program: a thin layer of arguments and output over the library.
 
+mod candidates;
 mod commands;
 mod cost;
 mod difference;
@@ -67,6 +68,7 @@ enum Colour {
 }
 
 fn main() -> ExitCode {
+    commands::answer_shell();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
-use wasmlx::{ChatBuilder, Device, Dtype, ErrorKind, Grant};
+use wasmlx::{ChatBuilder, ComponentKind, Device, Dtype, ErrorKind, Grant};
 
+use crate::candidates;
 use crate::failure::{Failure, Result};
 
 /// The heading of what a command says of its answer. A heading that is set for a flattened group goes on behind it, so
@@ -18,7 +19,7 @@ pub(crate) const ANSWER: &str = "Answer";
 #[command(next_help_heading = "Model")]
 pub(crate) struct ModelOptions {
     /// A name in the store, a Hugging Face id in the store, or a folder; left out, the built-in model
-    #[arg(short, long)]
+    #[arg(short, long, add = candidates::model())]
     pub(crate) model: Option<String>,
     /// How weights are held in memory; auto: float32 on a CPU, elsewhere as stored
     #[arg(long, value_enum, default_value_t = DtypeName::Auto)]
@@ -147,13 +148,13 @@ pub(crate) fn read_schema(path: &Path) -> Result<Value> {
 #[command(next_help_heading = "Components (a file, a folder, or a name)")]
 pub(crate) struct ComponentOptions {
     /// Writes the prompt; left out: the model's own chat template, else ChatML
-    #[arg(long, value_name = "COMPONENT")]
+    #[arg(long, value_name = "COMPONENT", add = candidates::component(ComponentKind::Template))]
     pub(crate) template: Option<String>,
     /// Chooses the tokens; left out: default-policy. One that is named gets the parameters given here and no others
-    #[arg(long, value_name = "COMPONENT")]
+    #[arg(long, value_name = "COMPONENT", add = candidates::component(ComponentKind::Policy))]
     pub(crate) sampler: Option<String>,
     /// Runs the conversation; left out: chat
-    #[arg(long, value_name = "COMPONENT")]
+    #[arg(long, value_name = "COMPONENT", add = candidates::component(ComponentKind::Chat))]
     pub(crate) chat: Option<String>,
     /// Grants the chat or agent what its manifest asks for: model=NAME, http=HOST[:PORT], read=FOLDER, write=FOLDER,
     /// kv=SPACE, env=NAME, or at most N tokens a minute: tokens=N. May be given more than once

@@ -6,6 +6,7 @@ mod agents;
 mod bench;
 #[cfg(unix)]
 mod chat;
+mod completion;
 mod component;
 mod component_sources;
 mod doctor;

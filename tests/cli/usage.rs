@@ -80,14 +80,6 @@ fn a_number_out_of_range_is_told_with_the_range() {
 }
 
 #[test]
-fn completion_scripts_name_the_commands() {
-    for shell in ["bash", "zsh", "fish"] {
-        let script = run(&["completion", shell]).ok().stdout;
-        assert!(script.contains("conformance") && script.contains("doctor"), "{shell}");
-    }
-}
-
-#[test]
 fn a_model_that_is_not_there_is_named_with_what_is() {
     let home = tempfile::tempdir().unwrap();
     let output = wasmlx(&["run", "-m", "nowhere/nothing", "hello"]).env("WASMLX_HOME", home.path()).output().unwrap();

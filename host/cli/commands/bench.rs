@@ -11,6 +11,7 @@ use wasmlx::{DEFAULT_POLICY, ErrorKind, Host, Model, Prompt, Sampler};
 use self::trial::{Sampled, Trial};
 use super::run::{self, Loaded};
 use crate::GlobalOptions;
+use crate::candidates;
 use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::options::{ModelOptions, json_object};
@@ -38,7 +39,7 @@ pub(crate) struct Arguments {
     /// Who chooses the tokens: native (the host's own chain), plan (default-policy, a chain that the host runs),
     /// step (classic, called each token), read (mirostat, which reads from the device each token), or a component.
     /// Several, with commas between, are run by turns and compared pair by pair with the first
-    #[arg(long, help_heading = MEASUREMENT, value_name = "NAMES", value_delimiter = ',', default_value = "plan")]
+    #[arg(long, help_heading = MEASUREMENT, value_name = "NAMES", value_delimiter = ',', default_value = "plan", add = candidates::bench_sampler())]
     sampler: Vec<String>,
     /// Parameters of every sampler; left out, the best token where only `plan` is measured, else for native, plan and
     /// step repetition penalty 1.1, min-p 0.05, temperature 0.7, and for others their own defaults

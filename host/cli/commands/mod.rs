@@ -20,6 +20,8 @@ use clap::Subcommand;
 use crate::GlobalOptions;
 use crate::failure::Result;
 
+pub(crate) use completion::answer_shell;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Answer one prompt, streamed

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use wasmlx::{CancelToken, ErrorKind, Host, Progress, PullOptions, PullReport, Stage};
 
 use crate::GlobalOptions;
+use crate::candidates;
 use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::output::{self, Output};
@@ -15,6 +16,7 @@ use crate::progress::Bars;
 pub(crate) struct Arguments {
     /// OWNER/NAME as on the hub, or a short name of the catalogue (see `wasmlx search`); a revision may follow, as in
     /// OWNER/NAME:v2 or OWNER/NAME@v2
+    #[arg(add = candidates::model_of_a_hub())]
     model: String,
     /// A branch, tag or commit
     #[arg(long, value_name = "REVISION")]

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use wasmlx::{
-    CancelToken, ChatBuilder, ComponentRef, ErrorKind, Event, FinishReason, Host, LoadOptions, Model, Prompt, Report,
-    ToolCall,
+    CancelToken, ChatBuilder, ComponentKind, ComponentRef, ErrorKind, Event, FinishReason, Host, LoadOptions, Model,
+    Prompt, Report, ToolCall,
 };
 
 use crate::GlobalOptions;
+use crate::candidates;
 use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
 use crate::options::{ANSWER, ComponentOptions, GrammarOptions, ModelOptions, SamplingOptions};
@@ -46,7 +47,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     tools: ToolOptions,
     /// Run an agent with the arguments given, in place of answering a prompt
-    #[arg(long, value_name = "COMPONENT", help_heading = ANSWER, conflicts_with_all = ["raw", "prompt_tokens", "system", "chat"])]
+    #[arg(long, value_name = "COMPONENT", add = candidates::component(ComponentKind::Agent), help_heading = ANSWER, conflicts_with_all = ["raw", "prompt_tokens", "system", "chat"])]
     agent: Option<String>,
     /// Go on with the prompt as it stands: no chat template, markers in it become the tokens they name
     #[arg(long, help_heading = ANSWER, conflicts_with_all = ["system", "template", "chat"])]

@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use clap::Subcommand;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use wasmlx::{Conversation, ErrorKind, Host, Segment, Template as Component};
+use wasmlx::{ComponentKind, Conversation, ErrorKind, Host, Segment, Template as Component};
 
 use crate::GlobalOptions;
+use crate::candidates;
 use crate::failure::{Failure, Result};
 use crate::output::{self, Output};
 
@@ -26,13 +27,13 @@ pub(crate) enum Template {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Render {
     /// The template component: a file, a folder, or a name
-    #[arg(short, long, value_name = "COMPONENT")]
+    #[arg(short, long, value_name = "COMPONENT", add = candidates::component(ComponentKind::Template))]
     template: String,
     /// A JSON file: {"messages": [...], "tools": [...], "add_generation_prompt": true, "options": {...}}
     #[arg(long, value_name = "FILE")]
     conversation: PathBuf,
     /// Configure the template with this model's special tokens and chat template
-    #[arg(short, long)]
+    #[arg(short, long, add = candidates::model())]
     model: Option<String>,
 }
 
@@ -41,7 +42,7 @@ pub(crate) struct Conformance {
     /// The folder
     folder: PathBuf,
     /// The template component, which takes the Jinja source as its configuration
-    #[arg(short, long, value_name = "COMPONENT", default_value = "jinja")]
+    #[arg(short, long, value_name = "COMPONENT", default_value = "jinja", add = candidates::component(ComponentKind::Template))]
     template: String,
 }
 

@@ -8,6 +8,7 @@ use wasmlx::{ComponentOrigin, ComponentRef, Host, Inspection, KindLimits, Reques
 
 use super::list::{signer_json, source_json};
 use crate::GlobalOptions;
+use crate::candidates;
 use crate::cost;
 use crate::failure::Result;
 use crate::guest::Guest;
@@ -16,6 +17,7 @@ use crate::output::{self, Output};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// A component: a name, a .wasm file, or a component's folder, which is built where it is not
+    #[arg(add = candidates::any_component())]
     component: String,
 }
 

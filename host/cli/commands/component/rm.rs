@@ -4,13 +4,14 @@ use serde_json::json;
 use wasmlx::Host;
 
 use crate::GlobalOptions;
+use crate::candidates;
 use crate::failure::Result;
 use crate::output::Output;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Its name, or its digest, of which eight digits are enough
-    #[arg(value_name = "NAME|DIGEST")]
+    #[arg(value_name = "NAME|DIGEST", add = candidates::installed_component())]
     component: String,
 }
 

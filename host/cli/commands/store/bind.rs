@@ -1,25 +1,27 @@
 //! `wasmlx store bind`: what a model is used with where a command says nothing else.
 
 use serde_json::{Value, json};
-use wasmlx::{BindRequest, Bindings, Host};
+use wasmlx::{BindRequest, Bindings, ComponentKind, Host};
 
 use super::show;
 use crate::GlobalOptions;
+use crate::candidates;
 use crate::failure::{Failure, Result};
 use crate::output::{self, Output};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The model; it lies in the store
+    #[arg(add = candidates::stored_model())]
     model: String,
     /// The component that writes its prompts: a file or a name
-    #[arg(long, value_name = "COMPONENT")]
+    #[arg(long, value_name = "COMPONENT", add = candidates::component(ComponentKind::Template))]
     template: Option<String>,
     /// The component that chooses its tokens
-    #[arg(long, value_name = "COMPONENT")]
+    #[arg(long, value_name = "COMPONENT", add = candidates::component(ComponentKind::Policy))]
     sampler: Option<String>,
     /// The component that runs its conversations
-    #[arg(long, value_name = "COMPONENT")]
+    #[arg(long, value_name = "COMPONENT", add = candidates::component(ComponentKind::Chat))]
     chat: Option<String>,
     /// A system prompt
     #[arg(long, value_name = "TEXT")]

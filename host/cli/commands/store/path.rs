@@ -4,12 +4,14 @@ use serde_json::json;
 use wasmlx::Host;
 
 use crate::GlobalOptions;
+use crate::candidates;
 use crate::failure::Result;
 use crate::output::Output;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The model; left out, the store
+    #[arg(add = candidates::model())]
     model: Option<String>,
 }
 

@@ -5,13 +5,14 @@ use wasmlx::Host;
 
 use super::{swept_words, tell_hindered};
 use crate::GlobalOptions;
+use crate::candidates;
 use crate::failure::Result;
 use crate::output::Output;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The models; where one of them is not there none is removed
-    #[arg(required = true, value_name = "MODEL")]
+    #[arg(required = true, value_name = "MODEL", add = candidates::removable_model())]
     models: Vec<String>,
 }
 

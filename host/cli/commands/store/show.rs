@@ -7,12 +7,14 @@ use wasmlx::{Bindings, Content, Host, ModelManifest, Source, StoredModel};
 
 use super::list::{ago, model_json};
 use crate::GlobalOptions;
+use crate::candidates;
 use crate::failure::Result;
 use crate::output::{self, Output};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The model
+    #[arg(add = candidates::model())]
     model: String,
 }
 
