@@ -40,9 +40,10 @@ pub(crate) fn model_of_a_hub() -> ArgValueCompleter {
     ArgValueCompleter::new(|typed: &OsStr| {
         // Short names are offered to those who begin one.
         let short = wasmlx::catalogue().iter().filter(|_| !typed.is_empty()).map(|entry| entry.short.as_str());
-        let stored = stored_models();
-        let stored = stored.iter().map(String::as_str).filter(|name| name.contains('/'));
-        beginning(typed, wasmlx::catalogue().iter().map(|entry| entry.id.as_str()).chain(short).chain(stored))
+        let known = beginning(typed, wasmlx::catalogue().iter().map(|entry| entry.id.as_str()).chain(short));
+        let mut stored = stored_models();
+        stored.retain(|name| name.contains('/'));
+        known.into_iter().chain(named(typed, &stored)).collect()
     })
 }
 

@@ -165,6 +165,11 @@ pub(crate) fn memory(estimate: &MemoryEstimate) -> String {
     }
 }
 
+/// How many there are of something: `1 file`, `2 files`.
+pub(crate) fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// A count for people: `48,210`.
 pub(crate) fn count(count: u64) -> String {
     let digits = count.to_string();

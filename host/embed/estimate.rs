@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use wasmlx_store::{Holding, MemoryEstimate, ModelFacts, ModelMemory, weights_bytes};
+use wasmlx_store::{Content, Holding, MemoryEstimate, ModelFacts, ModelMemory, StoredModel, weights_bytes};
 
 use super::error::{Error, Result};
 use super::host::Host;
@@ -30,11 +30,16 @@ pub fn architectures() -> &'static [&'static str] {
 
 impl Host {
     /// What memory a model would take on this machine, by its configuration and the size of its weights; nothing is
-    /// loaded. `name` is as in [`Host::load_with`].
+    /// loaded. `name` is as in [`Host::load_with`]. Of a model of the store its manifest alone is read.
     ///
     /// # Errors
     /// As [`Host::model_folder`]; `Io` where the folder cannot be read.
     pub fn estimate(&self, name: Option<&str>) -> Result<MemoryEstimate> {
+        let stored = name.and_then(|name| self.model_store().show(name).ok());
+        if let Some(StoredModel { content: Content::Stored(manifest), .. }) = stored {
+            let files = manifest.files.iter().map(|file| (file.path.as_str(), file.size));
+            return Ok(MemoryEstimate::on(&manifest.facts, weights_bytes(files), model_memory()));
+        }
         let folder = self.model_folder(name)?;
         let weights = folder_weights(&folder).map_err(|error| Error::io("read", &folder, &error))?;
         Ok(MemoryEstimate::on(&ModelFacts::of_folder(&folder), weights, model_memory()))

@@ -258,7 +258,10 @@ impl Host {
         request.tokenizer = tokenizer;
         request.progress = options.progress;
         request.cancel = options.cancel;
-        let model = engine.load(request).await?;
+        let model = engine.load(request).await.map_err(|error| match folder.what_lacks() {
+            Some(what) => Error::from(error).with_hint(what),
+            None => error.into(),
+        })?;
         if folder.is_stored() {
             self.note_use(folder.name()).await;
         }

@@ -108,8 +108,9 @@ impl PullOptions {
 }
 
 impl Host {
-    /// Brings a model from a hub into the store, or up to date: `OWNER/NAME` or a short name of the
-    /// [`catalogue`](crate::catalogue()), which a colon and a revision may follow. What is there of it is not fetched;
+    /// Brings a model from a hub into the store, or up to date: `OWNER/NAME`, a short name of the
+    /// [`catalogue`](crate::catalogue()), or that of a model which the store has from a hub; a colon and a revision may
+    /// follow. What is there of it is not fetched;
     /// what comes is what the hub published, by its hashes. Several processes that want the same fetch it once. Needs a
     /// tokio runtime with I/O and time. Dropping the future breaks it off; the next pull goes on where it was.
     ///
@@ -117,7 +118,8 @@ impl Host {
     /// `NotFound`, `Denied` (gated, private), `Unreachable`, `InvalidInput`, `InvalidModel` for what cannot be run here or
     /// is not what was published, `Cancelled`, `NoSpace`, `ReadOnly`, `Io`. Each says what to do.
     pub async fn pull(&self, model: &str, options: PullOptions) -> Result<PullReport> {
-        let mut name = catalogue_name(model).map_or_else(|| Name::parse(model), Ok)?;
+        let known = catalogue_name(model).or_else(|| self.model_store().name_from_a_hub(model));
+        let mut name = known.map_or_else(|| Name::parse(model), Ok)?;
         if let Some(revision) = &options.revision {
             name = name.with_tag(revision)?;
         }

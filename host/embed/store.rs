@@ -176,7 +176,7 @@ impl ModelStore {
         Ok(self.store.list()?)
     }
 
-    /// One of them.
+    /// One of them, or the one that ships with the program, which is unpacked then.
     ///
     /// # Errors
     /// `NotFound`; `InvalidModel` for one that was damaged.

@@ -129,6 +129,13 @@ impl Manifest {
         }
     }
 
+    /// Where the user said which files of a hub's model it has: that it may lack some that a runner needs, and how to get
+    /// them.
+    pub fn what_lacks(&self) -> Option<String> {
+        let Source::Hub { chosen: true, .. } = self.source else { return None };
+        Some(format!("patterns said which files were pulled; `wasmlx pull {}` fetches what else is needed", self.name))
+    }
+
     /// Reads the manifest of a name. Somebody may have written into it, so nothing in it is believed: what leads to a
     /// path, and what is shown, is looked at.
     ///

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use crate::lock::FileLock;
-use crate::{Bindings, StoreError, StoreErrorKind};
+use crate::{Bindings, Manifest, StoreError, StoreErrorKind};
 
 /// A folder by Hugging Face's conventions: `config.json`, `*.safetensors`, a tokenizer.
 ///
@@ -16,6 +16,7 @@ pub struct ModelFolder {
     path: PathBuf,
     is_stored: bool,
     bindings: Bindings,
+    what_lacks: Option<String>,
     _in_use: Option<Arc<FileLock>>,
 }
 
@@ -35,6 +36,7 @@ impl ModelFolder {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 (StoreErrorKind::Io, format!("cannot read {}: {error}", config.display()))
             }
+            _ if !path.is_dir() => (StoreErrorKind::InvalidModel, format!("there is no folder {}", path.display())),
             _ => (
                 StoreErrorKind::InvalidModel,
                 format!(
@@ -47,14 +49,28 @@ impl ModelFolder {
         Err(StoreError::new(kind, message))
     }
 
-    /// The same model as one that the store has by this name, bound to what its user said. What is `in_use` stays.
+    /// The same model as one that the user has in the store.
     #[must_use]
-    pub(crate) fn stored(self, bindings: Bindings, in_use: Option<FileLock>) -> Self {
-        Self { is_stored: true, bindings, _in_use: in_use.map(Arc::new), ..self }
+    pub(crate) fn stored(self) -> Self {
+        Self { is_stored: true, ..self }
+    }
+
+    /// The same model as the one of a manifest, bound to what its user said. What is `in_use` stays.
+    #[must_use]
+    pub(crate) fn of_manifest(self, manifest: Manifest, in_use: Option<FileLock>) -> Self {
+        let what_lacks = manifest.what_lacks();
+        Self { bindings: manifest.bindings, what_lacks, _in_use: in_use.map(Arc::new), ..self.stored() }
     }
 
     fn of(name: &str, path: PathBuf) -> Self {
-        Self { name: name.to_owned(), path, is_stored: false, bindings: Bindings::default(), _in_use: None }
+        Self {
+            name: name.to_owned(),
+            path,
+            is_stored: false,
+            bindings: Bindings::default(),
+            what_lacks: None,
+            _in_use: None,
+        }
     }
 
     /// Whether the store has it by its name; else it is a folder, or ships with the program.
@@ -70,6 +86,11 @@ impl ModelFolder {
     /// Where its files lie.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// As [`Manifest::what_lacks`].
+    pub fn what_lacks(&self) -> Option<&str> {
+        self.what_lacks.as_deref()
     }
 
     /// What its user bound it to.

@@ -10,7 +10,8 @@ use crate::partial::{self, PartialKey};
 use crate::pull::Intent;
 use crate::views::{View, damaged};
 use crate::{
-    Bindings, DEFAULT_MODEL, MAPPING, Manifest, ModelFacts, ModelFolder, Name, Store, StoreError, StoreErrorKind, Usage,
+    Bindings, DEFAULT_MODEL, HUB, MAPPING, Manifest, ModelFacts, ModelFolder, Name, Store, StoreError, StoreErrorKind,
+    Usage,
 };
 
 /// At most so many names are told to somebody who asked for another.
@@ -100,13 +101,16 @@ impl Store {
     pub fn resolve(&self, name: Option<&str>) -> Result<ModelFolder, StoreError> {
         let Some(text) = name.filter(|name| *name != DEFAULT_MODEL) else { return self.default_model() };
         match self.find(text)? {
-            Some(Found::Mapped(name, folder)) => {
-                Ok(ModelFolder::open_named(&name, folder)?.stored(Bindings::default(), None))
-            }
+            Some(Found::Mapped(name, folder)) => Ok(open_mapped(&name, &folder)?.stored()),
             Some(Found::Stored(name)) => {
                 let Some(manifest) = self.locked_manifest(&name)? else { return Err(self.not_found(text)) };
                 let View { path, in_use } = self.view(&manifest)?;
-                Ok(ModelFolder::open_named(&name.to_string(), path)?.stored(manifest.bindings, in_use))
+                let folder =
+                    ModelFolder::open_named(&name.to_string(), path).map_err(|error| match manifest.what_lacks() {
+                        Some(what) => StoreError::new(error.kind(), format!("{error}; {what}")),
+                        None => error,
+                    })?;
+                Ok(folder.of_manifest(manifest, in_use))
             }
             None if Path::new(text).is_dir() => ModelFolder::open(text.into()),
             None => Err(self.not_found(text)),
@@ -138,7 +142,7 @@ impl Store {
             }
         }
         for (name, folder) in mapping.iter() {
-            match ModelFolder::open_named(name, folder.clone()) {
+            match open_mapped(name, folder) {
                 Ok(_) => list.models.push(StoredModel::of_folder(name, folder, &usage)),
                 Err(error) => list.broken.push(BrokenModel::new(name, &error)),
             }
@@ -154,15 +158,18 @@ impl Store {
         Ok(list)
     }
 
-    /// One of them.
+    /// One of them, or the one that ships with the program.
     ///
     /// # Errors
     /// As [`Store::resolve`], but for folders, which are none of the store's.
     pub fn show(&self, text: &str) -> Result<StoredModel, StoreError> {
         let usage = self.usage();
+        if text == DEFAULT_MODEL {
+            return Ok(StoredModel::of_folder(text, self.default_model()?.path(), &usage));
+        }
         match self.find(text)? {
             Some(Found::Mapped(name, folder)) => {
-                ModelFolder::open_named(&name, folder.clone())?;
+                open_mapped(&name, &folder)?;
                 Ok(StoredModel::of_folder(&name, &folder, &usage))
             }
             Some(Found::Stored(name)) => {
@@ -232,6 +239,13 @@ impl Store {
         }
     }
 
+    /// The name of the model from a hub that a short name means.
+    pub fn name_from_a_hub(&self, short: &str) -> Option<Name> {
+        let found = self.find(short).ok().filter(|_| !short.contains('/'))?;
+        let Some(Found::Stored(name)) = found else { return None };
+        Some(name).filter(|name| name.host() == HUB)
+    }
+
     /// The name of a model that lies in the store.
     pub(crate) fn find_stored(&self, text: &str) -> Result<Name, StoreError> {
         let not_stored = |what: String| Err(StoreError::new(StoreErrorKind::InvalidName, what));
@@ -245,29 +259,35 @@ impl Store {
                 folder.display(),
                 self.home().join(MAPPING).display()
             )),
-            None => Err(self.not_found(text)),
+            None => Err(self.not_stored(text)),
         }
     }
 
+    /// That there is no such model to be used.
     pub(crate) fn not_found(&self, text: &str) -> StoreError {
-        let mut names = self.names();
-        let more = names.len().saturating_sub(TOLD_NAMES);
-        names.truncate(TOLD_NAMES);
-        names.insert(0, DEFAULT_MODEL.to_owned());
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let fetch = match Name::parse(text) {
             Ok(_) if catalogue_name(text).is_some() => format!(". `wasmlx pull {text}` fetches it from the hub"),
-            Ok(name) if name.host() == crate::HUB => format!(". `wasmlx pull {name}` fetches it from the hub"),
+            Ok(name) if name.host() == HUB => format!(". `wasmlx pull {name}` fetches it from the hub"),
             _ => String::new(),
         };
         StoreError::new(
             StoreErrorKind::NotFound,
             format!(
-                "no model '{text}': there is no such folder here, and the store in {} has: {}{more}{fetch}",
+                "no model '{text}': there is no such folder here, and the store in {} has: {}{fetch}",
                 self.home().display(),
-                names.join(", ")
+                told([DEFAULT_MODEL.to_owned()].into_iter().chain(self.names()).collect())
             ),
         )
+    }
+
+    /// That there is no such model to be changed.
+    fn not_stored(&self, text: &str) -> StoreError {
+        let has = match self.names() {
+            names if names.is_empty() => "is empty".to_owned(),
+            names => format!("has: {}", told(names)),
+        };
+        let message = format!("no model '{text}' lies in the store in {}, which {has}", self.home().display());
+        StoreError::new(StoreErrorKind::NotFound, message)
     }
 
     /// A manifest, read while nobody changes the store.
@@ -325,6 +345,21 @@ impl BrokenModel {
     fn new(name: &str, error: &StoreError) -> Self {
         Self { name: name.to_owned(), why: error.to_string() }
     }
+}
+
+/// A folder that `models.toml` names.
+fn open_mapped(name: &str, folder: &Path) -> Result<ModelFolder, StoreError> {
+    ModelFolder::open_named(name, folder.to_path_buf()).map_err(|error| {
+        StoreError::new(error.kind(), format!("the model {name}, which {MAPPING} names, cannot be used: {error}"))
+    })
+}
+
+/// Names for a sentence.
+fn told(mut names: Vec<String>) -> String {
+    let more = names.len().saturating_sub(TOLD_NAMES);
+    names.truncate(TOLD_NAMES);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", names.join(", "))
 }
 
 /// The shortest name that means a model: its last part, where nothing else has it.

@@ -62,14 +62,21 @@ impl Store {
         Ok(Removed { names, swept: self.sweep()? })
     }
 
-    /// A model of the store, or one that is not finished.
+    /// A model of the store, or one that is not finished: by its name, or the last part of it where only one has that.
     fn find_to_remove(&self, text: &str) -> Result<Name, StoreError> {
-        match self.find_stored(text) {
-            Err(error) if error.kind() == StoreErrorKind::NotFound => {
-                let name = Name::parse(text).ok().filter(|name| self.intent_path(name).exists());
-                name.ok_or(error)
-            }
-            found => found,
+        let error = match self.find_stored(text) {
+            Err(error) if error.kind() == StoreErrorKind::NotFound => error,
+            found => return found,
+        };
+        let Ok(name) = Name::parse(text) else { return Err(error) };
+        let mut unfinished = self.intent_names()?;
+        if unfinished.contains(&name) {
+            return Ok(name);
+        }
+        unfinished.retain(|other| !text.contains('/') && other.short().eq_ignore_ascii_case(name.short()));
+        match &unfinished[..] {
+            [one] => Ok(one.clone()),
+            _ => Err(error),
         }
     }
 

@@ -74,6 +74,24 @@ fn a_model_is_pulled_once_and_runs() {
 }
 
 #[test]
+fn a_part_of_a_model_says_what_it_lacks_and_how_to_get_it() {
+    let scene = Scene::new();
+    scene.hub.add(Repository::from_folder("maker/tiny", FIXTURE.as_ref()).unwrap());
+    let pulled = scene.run(&["pull", "maker/tiny", "--include", "*.json"]).ok();
+    let shown = scene.run(&["store", "show", "tiny"]).ok();
+    let refused = scene.run(&["run", "-m", "tiny", "--prompt-tokens", "1,2,3"]).failed(1);
+    for told in [&pulled.stderr, &shown.stdout, &refused.stderr] {
+        assert!(told.contains("`wasmlx pull maker/tiny` fetches what else is needed"), "{told}");
+        assert!(!told.contains("at a guess"), "{told}");
+    }
+    assert!(pulled.stdout.contains("1 file,"), "{}", pulled.stdout);
+    // By its short name, too.
+    scene.run(&["pull", "TINY"]).ok();
+    assert!(!scene.run(&["store", "show", "tiny"]).ok().stdout.contains("lacks"));
+    scene.run(&["run", "-m", "tiny", "--prompt-tokens", "1,2,3", "--max-tokens", "2"]).ok();
+}
+
+#[test]
 fn a_short_name_of_the_catalogue_is_pulled_and_meant() {
     let scene = Scene::new();
     let id = "HuggingFaceTB/SmolLM2-135M-Instruct";

@@ -157,7 +157,10 @@ fn what_a_model_is_bound_to_is_used_where_nothing_else_is_said() {
     assert_eq!(prompt(&answer(&["--template", "jinja"])), prompt(&plain));
 
     assert!(home.run(&["store", "bind", "bound", "--template", "classic"]).failed(1).stderr.contains("classic"));
-    assert!(home.run(&["store", "bind", "builtin", "--system", "x"]).failed(1).stderr.contains("ships with"));
+    for arguments in [&["store", "bind", "builtin", "--system", "x"][..], &["store", "rm", "builtin"]] {
+        assert!(home.run(arguments).failed(1).stderr.contains("ships with"), "{arguments:?}");
+    }
+    assert!(home.run(&["store", "show", "builtin"]).ok().stdout.contains("architecture"));
     home.run(&["store", "bind", "bound"]).failed(2);
     home.run(&["store", "bind", "bound", "--clear"]).ok();
     assert_eq!(prompt(&answer(&[])), prompt(&plain));
@@ -248,7 +251,7 @@ fn a_store_that_is_only_read_is_used_and_left_as_it_is() {
         let ran = ran(home.command(arguments).env("WASMLX_STORE_READ_ONLY", "1")).failed(1);
         assert!(ran.stderr.contains("only read"), "{arguments:?}: {}", ran.stderr);
     }
-    for arguments in [&["store", "list"][..], &["store", "show", "tiny"], &["store", "verify"]] {
+    for arguments in [&["store", "list"][..], &["store", "show", "unused"], &["store", "verify"]] {
         ran(home.command(arguments).env("WASMLX_STORE_READ_ONLY", "1")).ok();
     }
     assert_eq!(files(&home.path()), before);

@@ -60,9 +60,13 @@ pub(crate) async fn run(arguments: Arguments, global: &GlobalOptions) -> Result 
     }
     if !global.quiet {
         output.line(sentence(&report))?;
+        let (lacks, memory) = (report.model.what_lacks(), host.estimate(Some(&report.model.name.to_string()))?);
         // What was pulled may be less than a model.
-        if let Ok(memory) = host.estimate(Some(&report.model.name.to_string())) {
+        if lacks.is_none() || memory.cache_bytes_per_1000_tokens.is_some() {
             output::aside(format_args!("it takes {}", output::memory(&memory)));
+        }
+        if let Some(what) = lacks {
+            output::aside(what);
         }
     }
     output.flush()
@@ -98,8 +102,9 @@ fn sentence(report: &PullReport) -> String {
     if report.was_current {
         return format!("{} is up to date: commit {commit}", model.name);
     }
+    let files = output::counted(model.files.len(), "file");
     let (size, fetched) = (output::bytes(model.size()), output::bytes(report.fetched));
-    format!("{}: {} files, {size}, of which {fetched} were fetched; commit {commit}", model.name, model.files.len())
+    format!("{}: {files}, {size}, of which {fetched} were fetched; commit {commit}", model.name)
 }
 
 fn progress_json(progress: &Progress) -> Value {

@@ -63,7 +63,7 @@ pub(super) fn is_at(manifest: &Manifest, now: &str) -> bool {
 
 /// Whether a model has what a runner needs.
 pub(super) fn is_complete(manifest: &Manifest) -> bool {
-    !matches!(manifest.source, Source::Hub { chosen: true, .. })
+    manifest.what_lacks().is_none()
 }
 
 /// Whether all files of a model are there.

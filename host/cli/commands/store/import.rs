@@ -70,8 +70,8 @@ pub(super) async fn run(arguments: Arguments, global: &GlobalOptions) -> Result 
             "bytes_shared": imported.linked, "bytes_copied": imported.copied, "bytes_known": imported.known,
         }));
     }
-    let (count, size) = (manifest.files.len(), output::bytes(manifest.size()));
-    output.line(format_args!("{}: {count} files, {size}", manifest.name))?;
+    let (files, size) = (output::counted(manifest.files.len(), "file"), output::bytes(manifest.size()));
+    output.line(format_args!("{}: {files}, {size}", manifest.name))?;
     if !global.quiet {
         let shares = [
             (imported.linked, "shared with the originals"),

@@ -71,6 +71,5 @@ fn tell_hindered(swept: &Swept) -> Result {
 
 /// `2 files, 4.3 GB freed`.
 fn swept_words(swept: &Swept) -> String {
-    let files = if swept.files == 1 { "file" } else { "files" };
-    format!("{} {files} removed, {} freed", swept.files, output::bytes(swept.bytes))
+    format!("{} removed, {} freed", output::counted(swept.files, "file"), output::bytes(swept.bytes))
 }

@@ -21,7 +21,13 @@ pub(crate) struct Arguments {
 pub(super) fn run(arguments: &Arguments, global: &GlobalOptions) -> Result {
     let host = Host::builder().build()?;
     let model = host.store().show(&arguments.model)?;
-    let memory = host.estimate(Some(&arguments.model))?;
+    let what_lacks = match &model.content {
+        Content::Stored(manifest) => manifest.what_lacks(),
+        _ => None,
+    };
+    // Of less than a model it would tell nothing.
+    let memory = Some(host.estimate(Some(&arguments.model))?)
+        .filter(|memory| what_lacks.is_none() || memory.cache_bytes_per_1000_tokens.is_some());
     let mut output = Output::new();
     if global.json {
         let mut shown = shown_json(&model);
@@ -33,7 +39,12 @@ pub(super) fn run(arguments: &Arguments, global: &GlobalOptions) -> Result {
     for (what, value) in lines(&model) {
         output.line(format_args!("  {what:13} {value}"))?;
     }
-    output.line(format_args!("  {:13} {}", "memory", output::memory(&memory)))?;
+    if let Some(memory) = memory {
+        output.line(format_args!("  {:13} {}", "memory", output::memory(&memory)))?;
+    }
+    if let Some(what) = what_lacks {
+        output.line(format_args!("  {:13} {what}", "lacks"))?;
+    }
     if let Content::Stored(manifest) = &model.content {
         output.line("  files")?;
         for file in &manifest.files {

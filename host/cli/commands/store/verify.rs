@@ -27,8 +27,7 @@ pub(super) async fn run(global: &GlobalOptions) -> Result {
         for fault in &verified.faults {
             output.line(format_args!("{}", fault.message))?;
         }
-        let counted = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-        let (files, models) = (counted(verified.files, "file"), counted(verified.models, "model"));
+        let (files, models) = (output::counted(verified.files, "file"), output::counted(verified.models, "model"));
         let size = output::bytes(verified.bytes);
         let outcome = match verified.faults.len() {
             0 => "all is as it should be".to_owned(),

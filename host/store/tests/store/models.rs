@@ -248,6 +248,9 @@ fn what_is_unfinished_is_listed_and_goes_when_it_is_told_to() {
     drop(pull);
     assert!(!unfinished()[0].is_active);
     assert_eq!(home.store.collect_garbage(false).unwrap().swept.files, 0);
+    // It is removed by its short name, too, as any model is.
+    drop(begin(&home.store, "c/Other", FILES));
+    assert_eq!(home.store.remove(&["other"]).unwrap().names, ["c/Other"]);
     let gone = home.store.collect_garbage(true).unwrap();
     assert_eq!((gone.names, gone.swept.bytes), (vec!["a/b".to_owned()], 7));
     assert!(unfinished().is_empty());
