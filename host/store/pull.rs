@@ -54,17 +54,21 @@ enum Beginning {
 }
 
 impl Intent {
-    /// That a model is to have these files, and after them what is left of the `earlier` ones.
+    /// That a model is to have these files, and after them what is left of the `earlier` ones. Where those cannot lie
+    /// beside these they are of another commit, and nobody wants them any longer.
     ///
     /// # Errors
     /// [`StoreErrorKind::InvalidManifest`] for paths that lead out of a model.
     fn new(name: &Name, files: Vec<WantedFile>, earlier: &[WantedFile]) -> Result<Self, StoreError> {
-        let is_left = |file: &&WantedFile| !files.iter().any(|wanted| wanted.path == file.path);
-        let besides = earlier.iter().filter(is_left).cloned().collect();
-        let intent = Self { name: name.clone(), files, besides };
+        let mut intent = Self { name: name.clone(), files, besides: Vec::new() };
         intent.check().map_err(|why| {
             StoreError::new(StoreErrorKind::InvalidManifest, format!("the model {name} cannot be stored: {why}"))
         })?;
+        let is_left = |file: &&WantedFile| !intent.files.iter().any(|wanted| wanted.path == file.path);
+        intent.besides = earlier.iter().filter(is_left).cloned().collect();
+        if intent.check().is_err() {
+            intent.besides.clear();
+        }
         Ok(intent)
     }
 

@@ -42,17 +42,16 @@ impl Store {
     /// [`StoreErrorKind::ReadOnly`] where the view would have to be made and nothing may be written.
     /// [`StoreErrorKind::NotFound`] where the model was removed meanwhile.
     pub(crate) fn view(&self, manifest: &Manifest) -> Result<View, StoreError> {
-        if let Some(path) = self.missing_file(manifest) {
-            return Err(damaged(manifest, path));
-        }
         let path = self.view_path(manifest);
         // It is in use before it is looked at, so that what was right then stays.
         let in_use = FileLock::using(&path);
-        if self.is_right(manifest, &path) {
+        let missing = self.missing_file(manifest);
+        if missing.is_none() && self.is_right(manifest, &path) {
             return Ok(View { path, in_use });
         }
-        let _store_lock = self.lock_to_write().map_err(|error| match error.kind() {
-            StoreErrorKind::ReadOnly => StoreError::new(
+        let _store_lock = self.lock_to_write().map_err(|error| match (error.kind(), missing) {
+            (StoreErrorKind::ReadOnly, Some(path)) => damaged(manifest, path),
+            (StoreErrorKind::ReadOnly, None) => StoreError::new(
                 StoreErrorKind::ReadOnly,
                 format!(
                     "the model {} was not used since it came, so the folder that it is used from, {}, is to be made; {error}",

@@ -89,6 +89,18 @@ fn some_files_come_without_taking_away_what_was_cut_short() {
 }
 
 #[test]
+fn what_was_cut_short_and_is_of_another_commit_is_in_nobodys_way() {
+    let home = Home::new();
+    drop(begin(&home.store, "a/b", &[("Model.bin", b"model"), ("more", b"more")]));
+    let files: &[(&str, &[u8])] = &[("model.bin", b"model"), ("more/one.txt", b"one")];
+    let wanted = begin(&home.store, "c/d", files).files().to_vec();
+    let pull =
+        home.store.begin_pull_of_some(&name("a/b"), wanted, &|| panic!("nobody else"), &Monitor::none()).unwrap();
+    finish(pull, files);
+    assert_eq!(home.store.list().unwrap().unfinished.len(), 1, "that of c/d");
+}
+
+#[test]
 fn who_gives_up_leaves_nothing() {
     let home = Home::new();
     let pull = begin(&home.store, "a/b", FILES);
