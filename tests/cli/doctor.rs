@@ -44,6 +44,16 @@ fn a_home_that_cannot_be_written_is_told() {
 }
 
 #[test]
+fn a_home_that_is_only_read_is_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("home");
+    for arguments in [["doctor"], ["debug-report"]] {
+        wasmlx(&arguments).env("WASMLX_HOME", &home).env("WASMLX_STORE_READ_ONLY", "1").output().unwrap();
+        assert!(!home.exists(), "{arguments:?}");
+    }
+}
+
+#[test]
 fn a_debug_report_has_no_secrets() {
     for arguments in [&["debug-report"][..], &["debug-report", "--json"]] {
         let output = wasmlx(arguments).env("HF_TOKEN", "hf_do_not_tell").env("OTHER", "not ours").output().unwrap();

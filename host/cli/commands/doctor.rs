@@ -140,6 +140,9 @@ fn processor_features() -> Vec<&'static str> {
 
 fn home(host: &Host) -> Check {
     let folder = host.home();
+    if host.store().is_read_only() {
+        return Check::ok("home", format!("{} is only read, as WASMLX_STORE_READ_ONLY says", folder.display()));
+    }
     let probe = folder.join(".doctor");
     let written = std::fs::create_dir_all(folder)
         .and_then(|()| std::fs::write(&probe, ""))
