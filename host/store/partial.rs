@@ -8,30 +8,32 @@
 //!
 //! The journal runs at most some MiB behind the file, never before it, so a process may end at any moment; a machine
 //! that loses power may lose bytes of which the journal tells. Nothing depends on that: all bytes are hashed before the
-//! file becomes a blob. They are hashed while they come, as far as they are there without a gap.
+//! file becomes a blob. They are hashed while they come, as far as they are there without a gap, and brought to the disk
+//! while others come.
+
+mod journal;
+mod shared;
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::blobs::{Blobs, Kept};
 use crate::digest::Hasher;
-use crate::files::{UNFINISHED, io_error, read_bounded, remove_file};
-use crate::hashing::HASH_BUFFER;
+use crate::files::{io_error, remove_file};
 use crate::lock::FileLock;
-use crate::manifest::MANIFEST_BYTES;
-use crate::versioned::{parse_versioned, to_versioned_json};
 use crate::{Digest, GitHash, Monitor, StoreError, StoreErrorKind};
 
-/// The journal is written whenever so many bytes were recorded since. Some file systems bring a file that takes the place
-/// of another to the disk at once, so each time takes milliseconds.
-const JOURNAL_EVERY: u64 = 8 << 20;
+use journal::{journal_path, read_journal, write_note};
+use shared::{Shared, write_all_at};
+
+pub(crate) use journal::{complete, completed, needed, note};
 
 /// What a file is known by before it is there, and checked by when it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -88,43 +90,13 @@ pub struct Partial {
     blobs: Blobs,
     key: PartialKey,
     shared: Arc<Shared>,
-    /// Hashes what is there without a gap; none once it was joined.
+    /// Hashes what is there without a gap; none once it was joined, as with the next two.
     follower: Option<JoinHandle<io::Result<Hasher>>>,
+    /// Writes the journal of a large file.
+    keeper: Option<JoinHandle<()>>,
+    /// Brings a large file to the disk.
+    settler: Option<JoinHandle<()>>,
     lock: Option<FileLock>,
-}
-
-struct Shared {
-    file: File,
-    size: u64,
-    key: PartialKey,
-    journal: PathBuf,
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-struct State {
-    /// In order, apart from each other.
-    ranges: Vec<Range<u64>>,
-    etag: Option<String>,
-    /// Bytes that were recorded since the journal was written.
-    unsaved: u64,
-    /// How often everything was begun anew.
-    resets: u64,
-    /// The follower is to end, where it is or, once all is there, at the end of the file.
-    is_closed: bool,
-}
-
-/// What lies in KEY.json.
-#[derive(Default, Serialize, Deserialize)]
-struct Journal {
-    size: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    etag: Option<String>,
-    #[serde(default)]
-    ranges: Vec<(u64, u64)>,
-    /// Of a file that git's hash was known of: its SHA-256, once it is whole.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    complete: Option<Digest>,
 }
 
 impl Partial {
@@ -160,18 +132,19 @@ impl Partial {
             Ok((file, known.unwrap_or_default()))
         };
         let (file, known) = open().map_err(|error| io_error("write", &path, &error))?;
-        let state = State {
-            ranges: known.ranges.into_iter().map(|(start, end)| start..end).collect(),
-            etag: known.etag,
-            unsaved: 0,
-            resets: 0,
-            is_closed: false,
-        };
-        let shared = Arc::new(Shared { file, size, key, journal, state: Mutex::new(state), changed: Condvar::new() });
-        let follow = Arc::clone(&shared);
-        let follower = thread::Builder::new().name("wasmlx-hash".to_owned()).spawn(move || follow.follow());
-        let follower = follower.map_err(|error| io_error("hash", &path, &error))?;
-        Ok(Opened::Partial(Self { blobs: blobs.clone(), key, shared, follower: Some(follower), lock: Some(lock) }))
+        let shared = Arc::new(Shared::new(file, size, key, journal, known));
+        let (blobs, lock) = (blobs.clone(), Some(lock));
+        let mut partial = Self { blobs, key, shared, follower: None, keeper: None, settler: None, lock };
+        partial.start().map_err(|error| io_error("hash", &path, &error))?;
+        Ok(Opened::Partial(partial))
+    }
+
+    /// Starts the threads.
+    fn start(&mut self) -> io::Result<()> {
+        self.follower = Some(self.shared.start_hashing()?);
+        self.keeper = self.shared.start_keeping()?;
+        self.settler = self.shared.start_settling()?;
+        Ok(())
     }
 
     /// Bytes of the whole file.
@@ -224,16 +197,10 @@ impl Partial {
     /// Takes note of bytes that were written.
     ///
     /// # Errors
-    /// [`StoreErrorKind::NoSpace`], [`StoreErrorKind::Io`] where the journal cannot be written.
+    /// [`StoreErrorKind::NoSpace`], [`StoreErrorKind::Io`] where the journal, or what has come, cannot be brought to the
+    /// disk.
     pub fn record(&self, range: Range<u64>) -> Result<(), StoreError> {
-        let mut state = self.shared.lock();
-        state.unsaved += range.end.saturating_sub(range.start);
-        insert(&mut state.ranges, range);
-        self.shared.changed.notify_all();
-        match state.unsaved >= JOURNAL_EVERY {
-            true => self.shared.save(&mut state).map_err(|error| self.io_error("write", &error)),
-            false => Ok(()),
-        }
+        self.shared.record(range).map_err(|error| self.io_error("write", &error))
     }
 
     /// Begins anew: the server has another version of the file, which it calls `etag`. On a file of which nothing is
@@ -242,12 +209,7 @@ impl Partial {
     /// # Errors
     /// [`StoreErrorKind::NoSpace`], [`StoreErrorKind::Io`].
     pub fn reset(&self, etag: Option<String>) -> Result<(), StoreError> {
-        let mut state = self.shared.lock();
-        state.etag = etag;
-        state.ranges.clear();
-        state.resets += 1;
-        self.shared.changed.notify_all();
-        self.shared.save(&mut state).map_err(|error| self.io_error("write", &error))
+        self.shared.reset(etag).map_err(|error| self.io_error("write", &error))
     }
 
     /// Makes the file a blob: all of it must be there, and be what its key says.
@@ -256,6 +218,13 @@ impl Partial {
     /// [`StoreErrorKind::Corrupt`] where it is not: what was fetched is discarded then. [`StoreErrorKind::NoSpace`],
     /// [`StoreErrorKind::Io`].
     pub fn finish(mut self) -> Result<Digest, StoreError> {
+        self.shared.close();
+        if let Some(settler) = self.settler.take() {
+            let _ = settler.join();
+            // The rest, while what is not hashed yet is.
+            self.shared.settle().map_err(|error| self.io_error("write", &error))?;
+        }
+        self.shared.lock().check().map_err(|error| self.io_error("write", &error))?;
         let missing = self.missing();
         if let Some(range) = missing.first() {
             let Range { start, end } = range;
@@ -280,7 +249,7 @@ impl Partial {
         self.blobs.insert_file(&self.path("part"), &digest, Kept::Own)?;
         if matches!(self.key, PartialKey::Sha256(_)) {
             // What stays is swept later.
-            let _ = remove_file(&self.shared.journal);
+            let _ = remove_file(&self.journal());
         }
         self.let_go();
         Ok(digest)
@@ -289,7 +258,7 @@ impl Partial {
     /// Forgets what was fetched.
     pub fn discard(&mut self) {
         let _ = self.join();
-        for path in [self.path("part"), self.shared.journal.clone()] {
+        for path in [self.path("part"), self.journal()] {
             // What stays is looked at when it is next fetched, and hashed at its end.
             let _ = remove_file(&path);
         }
@@ -302,12 +271,19 @@ impl Partial {
         self.lock = None;
     }
 
-    /// Ends the follower, which first hashes to the end of the file where all is there.
+    /// Ends the threads; who hashes comes to the end of the file first where all is there. Who brings bytes to the disk
+    /// may be at it for long, and changes nothing by it: only [`finish`](Self::finish) waits for that.
     fn join(&mut self) -> io::Result<Hasher> {
-        self.shared.lock().is_closed = true;
-        self.shared.changed.notify_all();
+        self.shared.close();
+        if let Some(keeper) = self.keeper.take() {
+            let _ = keeper.join();
+        }
         let Some(follower) = self.follower.take() else { return Err(io::Error::other("it is closed")) };
         follower.join().unwrap_or_else(|_| Err(io::Error::other("the hashing thread panicked")))
+    }
+
+    fn journal(&self) -> PathBuf {
+        journal_path(&self.blobs, self.key)
     }
 
     fn path(&self, extension: &str) -> PathBuf {
@@ -321,12 +297,10 @@ impl Partial {
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        if self.follower.is_some() {
-            let _ = self.join();
-        }
+        let _ = self.join();
         if self.lock.is_some() {
             // The next one to fetch it goes on from the journal before.
-            let _ = self.shared.save(&mut self.shared.lock());
+            let _ = self.shared.save();
         }
     }
 }
@@ -335,168 +309,6 @@ impl fmt::Debug for Partial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Partial").field("key", &self.key).field("size", &self.shared.size).finish_non_exhaustive()
     }
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Each use leaves a whole value behind, even where it panics.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Writes the journal.
-    fn save(&self, state: &mut State) -> io::Result<()> {
-        let ranges = state.ranges.iter().map(|range| (range.start, range.end)).collect();
-        let journal = Journal { size: self.size, etag: state.etag.clone(), ranges, complete: None };
-        write_journal(&self.journal, &journal)?;
-        state.unsaved = 0;
-        Ok(())
-    }
-
-    /// Hashes what is there from the beginning on, until it is closed.
-    fn follow(&self) -> io::Result<Hasher> {
-        let start = || match self.key {
-            PartialKey::Sha256(_) => Hasher::new(),
-            PartialKey::Git(_) => Hasher::with_git(self.size),
-        };
-        let mut buffer = vec![0; HASH_BUFFER];
-        let (mut hasher, mut hashed, mut resets) = (start(), 0, 0);
-        loop {
-            let mut state = self.lock();
-            let there = loop {
-                if state.resets != resets {
-                    (hasher, hashed, resets) = (start(), 0, state.resets);
-                }
-                let there = state.ranges.first().filter(|first| first.start == 0).map_or(0, |first| first.end);
-                if there > hashed && (!state.is_closed || there == self.size) {
-                    break there;
-                }
-                if state.is_closed {
-                    return Ok(hasher);
-                }
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-            };
-            drop(state);
-            let length = usize::try_from(there - hashed).map_or(HASH_BUFFER, |length| length.min(HASH_BUFFER));
-            read_exact_at(&self.file, &mut buffer[..length], hashed)?;
-            hasher.update(&buffer[..length]);
-            hashed += length as u64;
-        }
-    }
-}
-
-impl Journal {
-    /// Whether it can be of a file of that size, of which so many bytes lie on the disk.
-    fn is_of(&self, size: u64, on_disk: u64) -> bool {
-        let mut at = 0;
-        let in_order = self.ranges.iter().all(|&(start, end)| {
-            let follows = start >= at && start < end;
-            at = end;
-            follows
-        });
-        self.size == size && in_order && at <= size.min(on_disk)
-    }
-}
-
-/// The digest of a file that is there whole.
-pub(crate) fn complete(blobs: &Blobs, key: PartialKey, size: u64) -> Option<Digest> {
-    let digest = match key {
-        PartialKey::Sha256(digest) => digest,
-        PartialKey::Git(_) => completed(blobs, key)?,
-    };
-    blobs.contains(&digest, size).then_some(digest)
-}
-
-/// The bytes of a file that are still to come, as far as can be told by who does not hold its lock.
-pub(crate) fn needed(blobs: &Blobs, key: PartialKey, size: u64) -> u64 {
-    if complete(blobs, key, size).is_some() {
-        return 0;
-    }
-    let journal = read_journal(&journal_path(blobs, key)).filter(|journal| journal.size == size);
-    let ranges = journal.map(|journal| journal.ranges).unwrap_or_default();
-    ranges.iter().fold(size, |needed, (start, end)| needed.saturating_sub(end.saturating_sub(*start)))
-}
-
-/// The digest that a file known by git's hash had when it was whole.
-pub(crate) fn completed(blobs: &Blobs, key: PartialKey) -> Option<Digest> {
-    read_journal(&journal_path(blobs, key))?.complete
-}
-
-/// Takes note that a file known by git's hash is a blob, so that the blob is kept for whoever wants the file. False where
-/// somebody fetches the file at this moment.
-pub(crate) fn note(blobs: &Blobs, key: PartialKey, size: u64, digest: Digest) -> Result<bool, StoreError> {
-    let lock_file = blobs.make_unfinished()?.join(format!("{key}.lock"));
-    let Some(_lock) = FileLock::try_named(&lock_file)? else { return Ok(false) };
-    write_note(blobs, key, size, digest)?;
-    let _ = remove_file(&lock_file);
-    Ok(true)
-}
-
-/// For who holds the file's lock.
-fn write_note(blobs: &Blobs, key: PartialKey, size: u64, digest: Digest) -> Result<(), StoreError> {
-    let path = journal_path(blobs, key);
-    let journal = Journal { size, complete: Some(digest), ..Journal::default() };
-    write_journal(&path, &journal).map_err(|error| io_error("write", &path, &error))
-}
-
-/// It needs no way to the disk: see the top of this file.
-fn write_journal(path: &Path, journal: &Journal) -> io::Result<()> {
-    let unfinished = path.with_added_extension(UNFINISHED);
-    fs::write(&unfinished, to_versioned_json(journal)?)?;
-    fs::rename(unfinished, path)
-}
-
-fn journal_path(blobs: &Blobs, key: PartialKey) -> PathBuf {
-    blobs.unfinished().join(format!("{key}.json"))
-}
-
-/// One that cannot be read is none: the file is fetched anew.
-fn read_journal(path: &Path) -> Option<Journal> {
-    parse_versioned(&read_bounded(path, MANIFEST_BYTES).ok()?).ok()
-}
-
-/// Adds a range to those that are in order and apart from each other.
-fn insert(ranges: &mut Vec<Range<u64>>, new: Range<u64>) {
-    if new.is_empty() {
-        return;
-    }
-    let first = ranges.partition_point(|range| range.end < new.start);
-    let last = ranges.partition_point(|range| range.start <= new.end);
-    let merged = match ranges.get(first..last) {
-        Some([one, .., other]) => new.start.min(one.start)..new.end.max(other.end),
-        Some([one]) => new.start.min(one.start)..new.end.max(one.end),
-        _ => new,
-    };
-    ranges.splice(first..last, [merged]);
-}
-
-#[cfg(unix)]
-fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
-}
-
-#[cfg(unix)]
-fn read_exact_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
-}
-
-#[cfg(windows)]
-fn write_all_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
-    while !bytes.is_empty() {
-        let count = std::os::windows::fs::FileExt::seek_write(file, bytes, offset)?;
-        (bytes, offset) = (&bytes[count..], offset + count as u64);
-    }
-    Ok(())
-}
-
-#[cfg(windows)]
-fn read_exact_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match std::os::windows::fs::FileExt::seek_read(file, bytes, offset)? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            count => (bytes, offset) = (&mut bytes[count..], offset + count as u64),
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

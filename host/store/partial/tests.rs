@@ -1,7 +1,10 @@
 //! Fetching a file in pieces, leaving off and going on.
 
+use std::fs;
+
 use proptest::prelude::*;
 
+use super::shared::insert;
 use super::*;
 
 fn blobs() -> (tempfile::TempDir, Blobs) {
