@@ -147,7 +147,7 @@ impl Shared {
     }
 
     /// Does something whenever so many bytes more have come, until it is closed or that fails.
-    fn each(&self, step: u64, work: fn(&Self) -> io::Result<()>) {
+    pub(super) fn each(&self, step: u64, work: fn(&Self) -> io::Result<()>) {
         let mut steps = 0;
         loop {
             let mut state = self.lock();

@@ -4,7 +4,8 @@ use std::fs;
 
 use proptest::prelude::*;
 
-use super::shared::insert;
+use super::journal::Journal;
+use super::shared::{JOURNAL_EVERY, SETTLE_EVERY, insert};
 use super::*;
 
 fn blobs() -> (tempfile::TempDir, Blobs) {
@@ -87,6 +88,48 @@ fn after_a_reset_only_the_new_bytes_count() {
     assert_eq!(partial.done(), 0);
     partial.write_at(0, BYTES).unwrap();
     assert_eq!(partial.finish().unwrap(), Digest::of(BYTES));
+}
+
+/// Its journal is written and its bytes are brought to the disk while they come.
+#[test]
+fn a_large_file_comes_in_any_order_and_in_two_sittings() {
+    let (_home, blobs) = blobs();
+    let bytes: Vec<u8> = (0..SETTLE_EVERY + JOURNAL_EVERY + 1).map(|at| (at >> 12) as u8).collect();
+    let key = PartialKey::Sha256(Digest::of(&bytes));
+    let pieces: Vec<_> = bytes.chunks(1 << 20).enumerate().rev().collect();
+    for (sitting, pieces) in pieces.chunks(40).enumerate() {
+        let partial = open(&blobs, key, bytes.len());
+        assert_eq!(partial.done() > 0, sitting > 0);
+        for (number, piece) in pieces {
+            partial.write_at((number << 20) as u64, piece).unwrap();
+        }
+    }
+    let digest = open(&blobs, key, bytes.len()).finish().unwrap();
+    assert!(fs::read(blobs.path(&digest)).unwrap() == bytes);
+    assert_eq!(fs::read_dir(blobs.unfinished()).unwrap().count(), 0);
+}
+
+#[test]
+fn what_a_thread_failed_with_is_told_to_who_writes_and_to_who_finishes() {
+    let (_home, blobs) = blobs();
+    let partial = open(&blobs, PartialKey::Sha256(Digest::of(BYTES)), BYTES.len());
+    partial.write_at(0, BYTES).unwrap();
+    partial.shared.each(1, |_| Err(io::ErrorKind::StorageFull.into()));
+    assert_eq!(partial.write_at(0, BYTES).unwrap_err().kind(), StoreErrorKind::NoSpace);
+    assert_eq!(partial.finish().unwrap_err().kind(), StoreErrorKind::NoSpace);
+    assert!(blobs.all().unwrap().is_empty());
+}
+
+#[cfg(unix)]
+#[test]
+fn what_a_disk_failed_to_take_has_to_come_anew() {
+    let (home, key) = (tempfile::tempdir().unwrap(), PartialKey::Sha256(Digest::of(BYTES)));
+    let known = Journal { size: 19, ranges: vec![(0, 5)], ..Journal::default() };
+    // A device that cannot be brought to a disk.
+    let file = fs::File::open("/dev/null").unwrap();
+    let shared = Shared::new(file, 19, key, home.path().join("journal"), known);
+    shared.settle().unwrap_err();
+    assert_eq!(shared.lock().ranges, []);
 }
 
 #[test]
