@@ -1,5 +1,6 @@
 //! The `wasmlx` program: a thin layer of arguments and output over the library.
 
+mod answer;
 mod candidates;
 mod commands;
 mod cost;

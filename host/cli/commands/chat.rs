@@ -8,42 +8,25 @@ use std::io::{self, IsTerminal as _};
 use std::path::Path;
 
 use serde_json::Value;
-use wasmlx::{Chat, ErrorKind, Model, Sampler, SavedChat, Slot, SlotEvents, SwapOptions, Turn};
+use wasmlx::{Chat, ErrorKind, Sampler, SavedChat, Slot, SlotEvents, SwapOptions, Turn};
 
 use self::input::{Input, Lines};
 use self::slash::{COMMANDS, Line};
 use super::run::{self, Loaded, Printer};
 use crate::GlobalOptions;
+use crate::answer::AnswerOptions;
 use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
-use crate::options::{self, ANSWER, ComponentOptions, GrammarOptions, ModelOptions, SamplingOptions};
+use crate::options::{self, ANSWER};
 use crate::output;
 use crate::slots::tell_slots;
-use crate::tools::ToolOptions;
 use crate::watch;
 use crate::watched::Watched;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    model: ModelOptions,
-    /// A system prompt; none is added otherwise
-    #[arg(long, value_name = "TEXT", help_heading = ANSWER)]
-    system: Option<String>,
-    /// The most tokens of one answer
-    #[arg(long, value_name = "N", default_value_t = 512, allow_negative_numbers = true, help_heading = ANSWER)]
-    max_tokens: usize,
-    /// End answers at this string; may be given more than once
-    #[arg(long, value_name = "STRING", help_heading = ANSWER)]
-    stop: Vec<String>,
-    #[command(flatten)]
-    sampling: SamplingOptions,
-    #[command(flatten)]
-    grammar: GrammarOptions,
-    #[command(flatten)]
-    components: ComponentOptions,
-    #[command(flatten)]
-    tools: ToolOptions,
+    answer: AnswerOptions,
     /// Before each answer, build and swap in what has changed of the components that are named by their folders; the
     /// conversation goes on
     #[arg(long, help_heading = ANSWER)]
@@ -56,15 +39,15 @@ pub(crate) async fn run(mut arguments: Arguments, global: &GlobalOptions) -> Res
     let interactive = typed && io::stdout().is_terminal() && !global.json && !is_dumb_terminal();
     let interrupt = Interrupt::listen();
     let mut watched = match arguments.watch {
-        true => Some(Watched::of(&mut arguments.components, &mut None)?),
+        true => Some(Watched::of(&mut arguments.answer.components, &mut None)?),
         false => None,
     };
-    run::with_model(&arguments.model, global, &interrupt, async |loaded| {
+    run::with_model(&arguments.answer.model, global, &interrupt, async |loaded| {
         let model = &loaded.model;
         if let Some(watched) = &mut watched {
             watch::tell(watched.put_in_place(&loaded.host).await, global)?;
         }
-        let chat = build(&arguments, model).await?;
+        let chat = arguments.answer.builder(model).await?.build().await?;
         if interactive {
             interrupt.leave_to_editor();
         }
@@ -90,25 +73,6 @@ pub(crate) async fn run(mut arguments: Arguments, global: &GlobalOptions) -> Res
 /// One that cannot move its cursor, as Emacs' shell says of itself.
 fn is_dumb_terminal() -> bool {
     std::env::var_os("TERM").is_some_and(|name| name == "dumb")
-}
-
-async fn build(arguments: &Arguments, model: &Model) -> Result<Chat> {
-    let mut builder = model
-        .chat()
-        .max_tokens(arguments.max_tokens)
-        .stops(arguments.stop.clone())
-        .sampler_params(arguments.sampling.parameters());
-    if let Some(system) = &arguments.system {
-        builder = builder.system(system);
-    }
-    if let Some(seed) = arguments.sampling.seed {
-        builder = builder.seed(seed);
-    }
-    if let Some(schema) = arguments.grammar.schema()? {
-        builder = builder.json_schema(schema);
-    }
-    let builder = arguments.tools.apply(arguments.components.apply(builder)).await?;
-    Ok(builder.build().await?)
 }
 
 /// A chat under way.

@@ -10,13 +10,13 @@ use wasmlx::{
 };
 
 use crate::GlobalOptions;
+use crate::answer::AnswerOptions;
 use crate::candidates;
 use crate::failure::{Failure, Result};
 use crate::interrupt::Interrupt;
-use crate::options::{ANSWER, ComponentOptions, GrammarOptions, ModelOptions, SamplingOptions};
+use crate::options::{ANSWER, ModelOptions};
 use crate::output::{self, Output, ProgressLine};
 use crate::slots::tell_slots;
-use crate::tools::ToolOptions;
 use crate::watch;
 use crate::watched::Watched;
 
@@ -28,24 +28,7 @@ pub(crate) struct Arguments {
     #[arg(requires = "agent")]
     arguments: Vec<String>,
     #[command(flatten)]
-    model: ModelOptions,
-    /// A system prompt; none is added otherwise
-    #[arg(long, value_name = "TEXT", help_heading = ANSWER)]
-    system: Option<String>,
-    /// The most tokens to generate
-    #[arg(long, value_name = "N", default_value_t = 512, allow_negative_numbers = true, help_heading = ANSWER)]
-    max_tokens: usize,
-    /// End the answer at this string; may be given more than once
-    #[arg(long, value_name = "STRING", help_heading = ANSWER)]
-    stop: Vec<String>,
-    #[command(flatten)]
-    sampling: SamplingOptions,
-    #[command(flatten)]
-    grammar: GrammarOptions,
-    #[command(flatten)]
-    components: ComponentOptions,
-    #[command(flatten)]
-    tools: ToolOptions,
+    answer: AnswerOptions,
     /// Run an agent with the arguments given, in place of answering a prompt
     #[arg(long, value_name = "COMPONENT", add = candidates::component(ComponentKind::Agent), help_heading = ANSWER, conflicts_with_all = ["raw", "prompt_tokens", "system", "chat"])]
     agent: Option<String>,
@@ -77,14 +60,14 @@ pub(crate) async fn run(mut arguments: Arguments, global: &GlobalOptions) -> Res
         None => Prompt::Text(prompt_text(arguments.prompt.clone())?),
     };
     let watched = match arguments.watch {
-        true => Some(Watched::of(&mut arguments.components, &mut arguments.agent)?),
+        true => Some(Watched::of(&mut arguments.answer.components, &mut arguments.agent)?),
         false => None,
     };
     if arguments.watch {
         // What differs from answer to answer is the component's doing, not chance.
-        arguments.sampling.seed.get_or_insert(0);
+        arguments.answer.sampling.seed.get_or_insert(0);
     }
-    with_model(&arguments.model, global, &interrupt, async |loaded| match watched {
+    with_model(&arguments.answer.model, global, &interrupt, async |loaded| match watched {
         Some(watched) => again_and_again(&arguments, &prompt, watched, loaded, &interrupt, global).await,
         None => {
             let agent = arguments.agent.as_deref().map(ComponentRef::from);
@@ -240,25 +223,11 @@ async fn run_agent(
 
 /// What a chat and an agent are set up with alike.
 async fn builder(arguments: &Arguments, model: &Model) -> Result<ChatBuilder> {
-    let mut builder = model
-        .chat()
-        .max_tokens(arguments.max_tokens)
-        .stops(arguments.stop.clone())
-        .ignore_eos(arguments.ignore_eos)
-        .sampler_params(arguments.sampling.parameters());
-    if let Some(system) = &arguments.system {
-        builder = builder.system(system);
-    }
-    if let Some(seed) = arguments.sampling.seed {
-        builder = builder.seed(seed);
-    }
-    if let Some(top) = arguments.logprobs {
-        builder = builder.logprobs(top);
-    }
-    if let Some(schema) = arguments.grammar.schema()? {
-        builder = builder.json_schema(schema);
-    }
-    arguments.tools.apply(arguments.components.apply(builder)).await
+    let builder = arguments.answer.builder(model).await?.ignore_eos(arguments.ignore_eos);
+    Ok(match arguments.logprobs {
+        Some(top) => builder.logprobs(top),
+        None => builder,
+    })
 }
 
 /// The prompt as it stands, gone on with.
@@ -269,22 +238,23 @@ async fn complete(
     interrupt: &Interrupt,
     printer: &mut Printer,
 ) -> Result<Report> {
+    let answer = &arguments.answer;
     let mut builder = model
         .complete(prompt)
-        .max_tokens(arguments.max_tokens)
-        .stops(arguments.stop.clone())
+        .max_tokens(answer.max_tokens)
+        .stops(answer.stop.clone())
         .ignore_eos(arguments.ignore_eos)
-        .sampler_params(arguments.sampling.parameters());
-    if let Some(sampler) = &arguments.components.sampler {
+        .sampler_params(answer.sampling.parameters());
+    if let Some(sampler) = &answer.components.sampler {
         builder = builder.sampler(sampler.as_str());
     }
-    if let Some(seed) = arguments.sampling.seed {
+    if let Some(seed) = answer.sampling.seed {
         builder = builder.seed(seed);
     }
     if let Some(top) = arguments.logprobs {
         builder = builder.logprobs(top);
     }
-    if let Some(schema) = arguments.grammar.schema()? {
+    if let Some(schema) = answer.grammar.schema()? {
         builder = builder.json_schema(schema);
     }
     let mut completion = builder.start().await?;
