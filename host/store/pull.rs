@@ -48,7 +48,7 @@ enum Beginning {
     /// These files, whatever was wanted before.
     Files(Vec<WantedFile>),
     /// These, beside what was wanted before.
-    Some(Vec<WantedFile>),
+    Part(Vec<WantedFile>),
     /// What was wanted before.
     TakenUp,
 }
@@ -136,7 +136,7 @@ impl Store {
         waiting: &dyn Fn(),
         monitor: &Monitor<'_>,
     ) -> Result<Pull, StoreError> {
-        self.begin(name, Beginning::Some(files), waiting, monitor)
+        self.begin(name, Beginning::Part(files), waiting, monitor)
     }
 
     /// The same with the files that a pull which was cut short wanted, if any.
@@ -161,7 +161,7 @@ impl Store {
                 let before = before.iter().flat_map(Intent::all).cloned().collect();
                 let (files, earlier) = match beginning {
                     Beginning::Files(files) => (files, Vec::new()),
-                    Beginning::Some(files) => (files, before),
+                    Beginning::Part(files) => (files, before),
                     Beginning::TakenUp => (before, Vec::new()),
                 };
                 let intent = Intent::new(name, files, &earlier)?;
