@@ -10,6 +10,7 @@ mod tidy;
 mod toolchains;
 mod workspace;
 
+use std::num::NonZero;
 use std::os::unix::process::CommandExt;
 use std::process::ExitCode;
 
@@ -87,6 +88,9 @@ fn fuzz(workspace: &Workspace, seconds: &str) -> Result<()> {
     fuzz::run(workspace, seconds)
 }
 
+/// How many seconds a target gets where all is tested.
+const FUZZING: NonZero<u32> = NonZero::new(60).expect("it is not 0");
+
 /// What proptest begins with: <https://docs.rs/proptest/latest/proptest/test_runner/struct.Config.html#structfield.rng_seed>.
 const RANDOM_SEED: &str = "PROPTEST_RNG_SEED";
 
@@ -109,7 +113,7 @@ fn test(workspace: &Workspace, all: bool) -> Result<()> {
     }
     workspace::succeed(&mut command)?;
     if all {
-        fuzz::run(workspace, 60)?;
+        fuzz::run(workspace, FUZZING)?;
     }
     tidy
 }

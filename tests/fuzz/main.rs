@@ -4,14 +4,20 @@
 mod targets;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How many changes of each file are tried.
 const CHANGES: usize = 12;
 
+/// Where the corpora of all targets lie.
+fn corpora() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus")
+}
+
 /// Runs a target over its corpus.
-fn over_corpus(target: &str, run: fn(&[u8])) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(target);
+fn over_corpus(target: &str) {
+    let (_, run) = targets::ALL.iter().find(|(name, _)| *name == target).expect("a target of this name");
+    let folder = corpora().join(target);
     let mut files: Vec<_> =
         fs::read_dir(&folder).expect("a corpus").map(|entry| entry.expect("a file").path()).collect();
     files.sort();
@@ -32,88 +38,98 @@ fn over_corpus(target: &str, run: fn(&[u8])) {
     }
 }
 
+/// `cargo xtask fuzz` takes the names of targets from the folders.
+#[cfg(feature = "mlx")]
+#[test]
+fn every_target_has_a_corpus_and_every_corpus_a_target() {
+    let mut folders: Vec<_> =
+        fs::read_dir(corpora()).expect("corpora").map(|entry| entry.expect("a folder").file_name()).collect();
+    folders.sort();
+    assert_eq!(folders, targets::ALL.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+}
+
 #[test]
 fn artefact() {
-    over_corpus("artefact", targets::artefact::run);
+    over_corpus("artefact");
 }
 
 #[test]
 fn cases() {
-    over_corpus("cases", targets::cases::run);
+    over_corpus("cases");
 }
 
 #[test]
 fn choices() {
-    over_corpus("choices", targets::choices::run);
+    over_corpus("choices");
 }
 
 #[test]
 fn component() {
-    over_corpus("component", targets::component::run);
-}
-
-#[test]
-fn outputs() {
-    over_corpus("outputs", targets::outputs::run);
-}
-
-#[test]
-fn saved() {
-    over_corpus("saved", targets::saved::run);
-}
-
-#[test]
-fn segments() {
-    over_corpus("segments", targets::segments::run);
-}
-
-#[test]
-fn facts() {
-    over_corpus("facts", targets::facts::run);
-}
-
-#[test]
-fn hub() {
-    over_corpus("hub", targets::hub::run);
-}
-
-#[test]
-fn journal() {
-    over_corpus("journal", targets::journal::run);
-}
-
-#[test]
-fn manifest() {
-    over_corpus("manifest", targets::manifest::run);
-}
-
-#[test]
-fn mapping() {
-    over_corpus("mapping", targets::mapping::run);
-}
-
-#[test]
-fn safetensors() {
-    over_corpus("safetensors", targets::safetensors::run);
-}
-
-#[test]
-fn signature() {
-    over_corpus("signature", targets::signature::run);
-}
-
-#[test]
-fn tokenizer() {
-    over_corpus("tokenizer", targets::tokenizer::run);
-}
-
-#[test]
-fn usage() {
-    over_corpus("usage", targets::usage::run);
+    over_corpus("component");
 }
 
 #[cfg(feature = "mlx")]
 #[test]
 fn config() {
-    over_corpus("config", targets::config::run);
+    over_corpus("config");
+}
+
+#[test]
+fn facts() {
+    over_corpus("facts");
+}
+
+#[test]
+fn hub() {
+    over_corpus("hub");
+}
+
+#[test]
+fn journal() {
+    over_corpus("journal");
+}
+
+#[test]
+fn manifest() {
+    over_corpus("manifest");
+}
+
+#[test]
+fn mapping() {
+    over_corpus("mapping");
+}
+
+#[test]
+fn outputs() {
+    over_corpus("outputs");
+}
+
+#[test]
+fn safetensors() {
+    over_corpus("safetensors");
+}
+
+#[test]
+fn saved() {
+    over_corpus("saved");
+}
+
+#[test]
+fn segments() {
+    over_corpus("segments");
+}
+
+#[test]
+fn signature() {
+    over_corpus("signature");
+}
+
+#[test]
+fn tokenizer() {
+    over_corpus("tokenizer");
+}
+
+#[test]
+fn usage() {
+    over_corpus("usage");
 }

@@ -17,6 +17,18 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
         "wasmlx",
         &["wasmlx-backend", "wasmlx-backend-mlx", "wasmlx-components", "wasmlx-engine", "wasmlx-store", "wasmlx-text"],
     ),
+    (
+        "wasmlx-fuzz",
+        &[
+            "wasmlx",
+            "wasmlx-backend",
+            "wasmlx-backend-mlx",
+            "wasmlx-components",
+            "wasmlx-engine",
+            "wasmlx-store",
+            "wasmlx-text",
+        ],
+    ),
     ("xtask", &[]),
 ];
 

@@ -12,7 +12,7 @@ static PLACE: LazyLock<(Host, tempfile::TempDir)> = LazyLock::new(|| {
 });
 
 /// The first byte says which component's cases they are.
-pub(crate) fn run(bytes: &[u8]) {
+pub(super) fn run(bytes: &[u8]) {
     let Some((first, text)) = bytes.split_first() else { return };
     let (host, folder) = &*PLACE;
     let (component, file) = [

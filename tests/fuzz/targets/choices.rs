@@ -59,7 +59,7 @@ impl Policy for Fuzzed {
 }
 
 /// The first byte is how much the policy may drop at a time; choices follow.
-pub(crate) fn run(bytes: &[u8]) {
+pub(super) fn run(bytes: &[u8]) {
     let Some((first, bytes)) = bytes.split_first() else { return };
     let max_backtrack = usize::from(first % 65);
     let mut context = MODEL.new_context();

@@ -2,7 +2,7 @@
 
 use wasmlx_components::{ComponentErrorKind, Manifest};
 
-pub(crate) fn run(bytes: &[u8]) {
+pub(super) fn run(bytes: &[u8]) {
     // Its kind is checked below, where loading meets the same manifest.
     let manifest = Manifest::read(bytes).is_ok();
     match super::runtime().load("fuzzed", bytes) {

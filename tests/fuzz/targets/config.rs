@@ -2,7 +2,7 @@
 
 use wasmlx_backend_mlx::config::ModelConfig;
 
-pub(crate) fn run(bytes: &[u8]) {
+pub(super) fn run(bytes: &[u8]) {
     if let Ok(config) = ModelConfig::parse(bytes) {
         assert!(!config.windows.is_empty() && config.hidden_size > 0 && config.vocabulary_size > 0, "{config:?}");
     }

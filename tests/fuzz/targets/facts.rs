@@ -2,7 +2,7 @@
 
 use wasmlx_store::{Holding, MemoryEstimate, ModelFacts};
 
-pub(crate) fn run(bytes: &[u8]) {
+pub(super) fn run(bytes: &[u8]) {
     let facts = ModelFacts::of_config(bytes).or(ModelFacts::of_id(&String::from_utf8_lossy(bytes), &["4-bit"]));
     let _ = facts.runnable(&["llama", "qwen3"]);
     let _ = facts.size_class();

@@ -62,7 +62,7 @@ fn serve(stream: &TcpStream) {
 }
 
 /// The first byte says what is asked, the second the status; then lines of headers, an empty one, and the body.
-pub(crate) fn run(bytes: &[u8]) {
+pub(super) fn run(bytes: &[u8]) {
     static HOME: Home = Home::new();
     let Some(([question, status], rest)) = bytes.split_first_chunk::<2>() else { return };
     let at = rest.windows(2).position(|window| window == b"\n\n");

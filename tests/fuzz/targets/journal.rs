@@ -9,7 +9,7 @@ use super::Home;
 /// Bytes of the file.
 const SIZE: u64 = 1000;
 
-pub(crate) fn run(bytes: &[u8]) {
+pub(super) fn run(bytes: &[u8]) {
     static HOME: Home = Home::new();
     let store = HOME.store();
     let folder = store.home().join("blobs/partial");

@@ -7,7 +7,7 @@ use wasmlx_store::{Name, StoreErrorKind};
 use super::Home;
 
 /// The first byte says which of the two it is.
-pub(crate) fn run(bytes: &[u8]) {
+pub(super) fn run(bytes: &[u8]) {
     static HOME: Home = Home::new();
     let Some((first, text)) = bytes.split_first() else { return };
     let store = HOME.store();

@@ -2,32 +2,52 @@
 //! panics where a promise is broken.
 
 #![allow(clippy::unwrap_used, reason = "a broken promise panics")]
-#![allow(dead_code, reason = "each fuzzing program runs one of them")]
-
-pub(crate) mod artefact;
-pub(crate) mod cases;
-pub(crate) mod choices;
-pub(crate) mod component;
+mod artefact;
+mod cases;
+mod choices;
+mod component;
 #[cfg(feature = "mlx")]
-pub(crate) mod config;
-pub(crate) mod facts;
-pub(crate) mod hub;
-pub(crate) mod journal;
-pub(crate) mod manifest;
-pub(crate) mod mapping;
-pub(crate) mod outputs;
-pub(crate) mod safetensors;
-pub(crate) mod saved;
-pub(crate) mod segments;
-pub(crate) mod signature;
-pub(crate) mod tokenizer;
-pub(crate) mod usage;
+mod config;
+mod facts;
+mod hub;
+mod journal;
+mod manifest;
+mod mapping;
+mod outputs;
+mod safetensors;
+mod saved;
+mod segments;
+mod signature;
+mod tokenizer;
+mod usage;
 
 use std::path::Path;
 use std::sync::{LazyLock, OnceLock};
 
 use wasmlx_components::{Runtime, RuntimeOptions};
 use wasmlx_store::Store;
+
+/// Every target, by its name.
+pub(crate) const ALL: &[(&str, fn(&[u8]))] = &[
+    ("artefact", artefact::run),
+    ("cases", cases::run),
+    ("choices", choices::run),
+    ("component", component::run),
+    #[cfg(feature = "mlx")]
+    ("config", config::run),
+    ("facts", facts::run),
+    ("hub", hub::run),
+    ("journal", journal::run),
+    ("manifest", manifest::run),
+    ("mapping", mapping::run),
+    ("outputs", outputs::run),
+    ("safetensors", safetensors::run),
+    ("saved", saved::run),
+    ("segments", segments::run),
+    ("signature", signature::run),
+    ("tokenizer", tokenizer::run),
+    ("usage", usage::run),
+];
 
 /// The runtime of all targets that need one.
 fn runtime() -> &'static Runtime {

@@ -24,7 +24,7 @@ static OFFERED: LazyLock<Conversation> = LazyLock::new(|| {
 });
 
 /// The first byte says which template it is, and which prompt; the next eight, where the text is cut.
-pub(crate) fn run(bytes: &[u8]) {
+pub(super) fn run(bytes: &[u8]) {
     let Some((head, text)) = bytes.split_at_checked(9) else { return };
     let text = String::from_utf8_lossy(text);
     let template = &TEMPLATES[usize::from(head[0] & 1 | head[0] >> 2 & 2)];

@@ -14,7 +14,7 @@ use wasmlx_backend_mlx::safetensors as header;
 use super::Home;
 
 /// The bytes are those of a file, weights left out: what the header says follows it is there by its length alone.
-pub(crate) fn run(bytes: &[u8]) {
+pub(super) fn run(bytes: &[u8]) {
     static HOME: Home = Home::new();
     let Some((prefix, json)) = bytes.split_first_chunk() else { return };
     for size in [bytes.len() as u64, 1 << 40] {

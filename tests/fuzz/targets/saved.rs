@@ -11,7 +11,7 @@ use super::Bytes;
 static MIROSTAT: LazyLock<PolicyComponent> =
     LazyLock::new(|| PolicyComponent::new(&super::runtime().builtin("mirostat").unwrap()).unwrap());
 
-pub(crate) fn run(bytes: &[u8]) {
+pub(super) fn run(bytes: &[u8]) {
     if let Ok(saved) = SavedChat::from_json(&String::from_utf8_lossy(bytes)) {
         assert_eq!(SavedChat::from_json(&saved.to_json()).unwrap().state, saved.state);
     }

@@ -13,7 +13,7 @@ static TOKENIZER: LazyLock<Tokenizer> = LazyLock::new(|| Tokenizer::from_bytes(t
 const FIRST_ADDED: u32 = 256;
 
 /// Each segment: a byte for its kind, one for its length, its text.
-pub(crate) fn run(bytes: &[u8]) {
+pub(super) fn run(bytes: &[u8]) {
     let mut bytes = Bytes(bytes);
     let (mut segments, mut untrusted, mut length) = (Vec::new(), Vec::new(), 0);
     while !bytes.0.is_empty() {

@@ -14,7 +14,7 @@ const SIGNATURE: &str = include_str!("../corpus/signature/good");
 
 static CLIENT: LazyLock<HubClient> = LazyLock::new(|| HubClient::new(HubOptions::default()).unwrap());
 
-pub(crate) fn run(bytes: &[u8]) {
+pub(super) fn run(bytes: &[u8]) {
     static HOME: Home = Home::new();
     let _ = SigningKey::parse(&String::from_utf8_lossy(bytes));
     let [component, signature] = ["component.wasm", "component.wasm.minisig"].map(|name| HOME.path().join(name));

@@ -10,7 +10,7 @@ use super::Home;
 const BORDER: &[u8] = b"\n--\n";
 
 /// The first byte says which files there are; their contents follow, a line with two dashes between them.
-pub(crate) fn run(bytes: &[u8]) {
+pub(super) fn run(bytes: &[u8]) {
     static HOME: Home = Home::new();
     let Some((first, mut rest)) = bytes.split_first() else { return };
     let files = [

@@ -4,7 +4,7 @@ use std::fs;
 
 use super::Home;
 
-pub(crate) fn run(bytes: &[u8]) {
+pub(super) fn run(bytes: &[u8]) {
     static HOME: Home = Home::new();
     let store = HOME.store();
     fs::create_dir_all(store.home()).unwrap();

@@ -1,8 +1,0 @@
-//! Fuzzes `targets/choices.rs`.
-
-#![no_main]
-
-#[path = "../targets/mod.rs"]
-mod targets;
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| targets::choices::run(bytes));
