@@ -1,6 +1,7 @@
 //! The workspace: its folders, its packages, and Cargo called on it.
 
 use std::env;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -59,6 +60,15 @@ impl Workspace {
     pub(crate) fn cargo_command(&self) -> Command {
         let mut command = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
         command.current_dir(&self.root).env("CARGO_TARGET_DIR", &self.target);
+        // What Cargo told this program of its own package. Build scripts that ask for these names (ring's does) would be
+        // run anew, and all that needs them built anew, whenever somebody calls Cargo with xtask and then without.
+        let of_package = |name: &OsStr| {
+            let name = name.to_string_lossy();
+            name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+        };
+        for (name, _) in env::vars_os().filter(|(name, _)| of_package(name)) {
+            command.env_remove(name);
+        }
         command
     }
 
