@@ -54,16 +54,9 @@ def start_hub(program, folder):
     raise SystemExit(f"{program} ended with {server.wait()}")
 
 
-def settle(size):
-    """What runs before leaves nothing to be done. A virtual machine that gave memory back to its host waits for it when
-    files are written; who is timed finds it there."""
-    os.sync()
-    memory = bytearray(b"\1") * size
-    del memory
-
-
 def run(command, environment, folder):
-    """Wall and CPU seconds of a command."""
+    """Wall and CPU seconds of a command. What ran before leaves nothing to be done."""
+    os.sync()
     start = time.perf_counter()
     process = subprocess.Popen(
         command, env=os.environ | environment, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
@@ -96,13 +89,12 @@ def hash_commands(ours, home, model):
     yield "openssl", ["openssl", "dgst", "-sha256", *files], {}
 
 
-def compare(commands, rounds, scratch, size):
+def compare(commands, rounds, scratch):
     """Seconds by name, a list of rounds each, in which each command finds an empty folder."""
     times = {}
     for _ in range(rounds):
         for name, command, environment in commands:
             scratch.mkdir()
-            settle(size)
             times.setdefault(name, []).append(run(command, environment, scratch))
             shutil.rmtree(scratch)
     return times
@@ -137,15 +129,14 @@ def main():
         folder = Path(folder).resolve()
         hub, home, scratch = folder / "hub", folder / "home", folder / "scratch"
         model = hub / MODEL
-        size = int(arguments.gigabytes * 1e9)
-        make_model(model, size)
+        make_model(model, int(arguments.gigabytes * 1e9))
         wanted = lambda what: arguments.only in (None, what)
         results = {}
         if wanted("pull"):
             server, url = start_hub(arguments.hub_server, hub)
             try:
                 commands = list(pull_commands(arguments, scratch, url))
-                results["pull"] = compare(commands, arguments.rounds, scratch, size)
+                results["pull"] = compare(commands, arguments.rounds, scratch)
             finally:
                 server.kill()
                 server.wait()
@@ -154,10 +145,10 @@ def main():
             home.mkdir()
             run(store_import, {"WASMLX_HOME": str(home)}, folder)
             commands = list(hash_commands([arguments.wasmlx, "store", "verify"], home, model))
-            results["verify"] = compare(commands, arguments.rounds, scratch, size)
+            results["verify"] = compare(commands, arguments.rounds, scratch)
         if wanted("import"):
             commands = list(hash_commands(store_import, scratch, model))
-            results["import"] = compare(commands, arguments.rounds, scratch, size)
+            results["import"] = compare(commands, arguments.rounds, scratch)
 
     if arguments.json:
         print(json.dumps({"gigabytes": arguments.gigabytes, "rounds": results}))
