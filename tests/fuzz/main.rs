@@ -2,6 +2,8 @@
 //! the tests exercises them. `README.md` says how to fuzz with libFuzzer.
 
 mod targets;
+#[path = "../library/trapping.rs"]
+mod trapping;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -48,6 +50,22 @@ fn every_target_has_a_corpus_and_every_corpus_a_target() {
         fs::read_dir(corpora()).expect("corpora").map(|entry| entry.expect("a folder").file_name()).collect();
     folders.sort();
     assert_eq!(folders, targets::ALL.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+}
+
+/// Components that are loaded, so that what is changed in them is near to what is loaded: they follow the interfaces.
+#[test]
+fn the_corpus_has_components_of_these_interfaces() {
+    let of_other_interfaces = ["chat-component", "prompt-template", "sampling-policy"].into_iter().filter(|world| {
+        let file = corpora().join("component").join(world);
+        let component = trapping::trapping(world);
+        let differs = fs::read(&file).ok().as_ref() != Some(&component);
+        if differs {
+            fs::write(&file, component).expect("the corpus");
+        }
+        differs
+    });
+    let written: Vec<_> = of_other_interfaces.collect();
+    assert!(written.is_empty(), "written anew, by the interfaces in wit/: {written:?}; commit them");
 }
 
 #[test]

@@ -1,24 +1,11 @@
 //! Components by themselves, and components that are swapped while a chat goes on.
 
-use std::path::Path;
-
 use serde_json::{Map, json};
 use wasmlx::backend::fake::FakeScript;
 use wasmlx::{AnswerContext, CaseOutcome, ComponentRef, Conversation, ErrorKind, Host, Message, Output, Segment};
-use wit_component::{ComponentEncoder, StringEncoding};
-use wit_parser::{ManglingAndAbi, Resolve};
 
 use crate::support::{Folders, answers, told};
-
-/// A component of a world whose every export traps.
-pub(crate) fn trapping(world: &str) -> Vec<u8> {
-    let mut resolve = Resolve::default();
-    let (package, _) = resolve.push_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("wit")).expect("the interfaces");
-    let world = resolve.select_world(&[package], Some(world)).expect("a world");
-    let mut module = wit_component::dummy_module(&resolve, world, ManglingAndAbi::Standard32);
-    wit_component::embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).expect("a module");
-    ComponentEncoder::default().module(&module).expect("a module").encode().expect("a component")
-}
+use crate::trapping::trapping;
 
 fn host() -> (Folders, Host) {
     let folders = Folders::new();

@@ -8,8 +8,8 @@ use wasmlx::backend::fake::{FakeScript, Gate};
 use wasmlx::backend::{BackendError, BackendErrorKind};
 use wasmlx::{CancelToken, ComponentRef, Dtype, Error, ErrorKind, Host, LoadOptions};
 
-use crate::components::trapping;
 use crate::support::{Folders, answers, told};
+use crate::trapping::trapping;
 
 /// That it is of a kind, and says something.
 #[track_caller]

@@ -7,8 +7,8 @@ use serde_json::json;
 use wasmlx::backend::fake::FakeScript;
 use wasmlx::{ComponentKind, ComponentOrigin, ComponentRef, ErrorKind, Host, InstallOptions, Slot};
 
-use crate::components::trapping;
 use crate::support::{Folders, answers, told};
+use crate::trapping::trapping;
 
 /// A host with a home of its own: what is installed there no other test sees.
 fn host(folders: &Folders, script: FakeScript) -> Host {

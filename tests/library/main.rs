@@ -19,3 +19,4 @@ mod rollbacks;
 mod server;
 mod support;
 mod swaps;
+mod trapping;

@@ -10,8 +10,8 @@ use serde_json::json;
 use wasmlx::backend::fake::{FakeScript, Gate};
 use wasmlx::{Chat, ComponentRef, ErrorKind, Event, Model, Slot, SlotEvent, SwapOptions};
 
-use crate::components::trapping;
 use crate::support::{Folders, answers, told};
+use crate::trapping::trapping;
 
 fn trap(world: &str) -> ComponentRef {
     ComponentRef::Bytes { name: "trap".to_owned(), bytes: trapping(world).into() }

@@ -5,10 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use wasmlx_components::{Runtime, RuntimeOptions, builtin};
+use wasmlx_components::{Runtime, RuntimeOptions};
 
-/// The smallest component that is shipped: it is compiled anew for nearly every input.
-const COMPONENT: &str = "default-policy";
+/// A small component: it is compiled anew for nearly every input.
+const COMPONENT: &[u8] = include_bytes!("../corpus/component/sampling-policy");
 
 /// A cache of one component: its folder, the artefact's path and content.
 struct Cache {
@@ -28,7 +28,7 @@ static CACHE: LazyLock<Cache> = LazyLock::new(|| {
 
 fn load(folder: &Path) {
     let options = RuntimeOptions { cache_dir: Some(folder.to_owned()), ..RuntimeOptions::default() };
-    Runtime::new(options).unwrap().load(COMPONENT, builtin(COMPONENT).unwrap()).unwrap();
+    Runtime::new(options).unwrap().load("small", COMPONENT).unwrap();
 }
 
 /// The first byte says what the others take the place of: of the whole file, or of what lies at some place of it.
