@@ -52,14 +52,12 @@ pub(super) struct State {
 impl Shared {
     /// A file of which there is what the journal tells.
     pub(super) fn new(file: File, size: u64, key: PartialKey, path: PathBuf, journal: Journal) -> Self {
-        let state = State {
-            ranges: journal.ranges.into_iter().map(|(start, end)| start..end).collect(),
-            etag: journal.etag,
-            recorded: 0,
-            resets: 0,
-            failure: None,
-            is_closed: false,
-        };
+        let mut ranges = Vec::new();
+        for (start, end) in journal.ranges {
+            // What is not ours may tell of neighbours that were not joined.
+            insert(&mut ranges, start..end);
+        }
+        let state = State { ranges, etag: journal.etag, recorded: 0, resets: 0, failure: None, is_closed: false };
         let (journal, state) = (Mutex::new(path), Mutex::new(state));
         Self { file, size, key, journal, state, arrived: Condvar::new(), piled: Condvar::new() }
     }

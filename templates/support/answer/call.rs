@@ -47,7 +47,9 @@ pub(super) struct CallReader {
     depth: usize,
     in_string: bool,
     escaped: bool,
+    /// A name that was read and not said.
     name: Option<String>,
+    has_name: bool,
     has_arguments: bool,
     started: bool,
     /// Arguments that were read and not said.
@@ -67,6 +69,7 @@ impl CallReader {
             in_string: false,
             escaped: false,
             name: None,
+            has_name: false,
             has_arguments: false,
             started: false,
             arguments: String::new(),
@@ -156,7 +159,7 @@ impl CallReader {
 
     /// The object is closed.
     fn end(&mut self) -> Option<bool> {
-        if !self.started && self.name.is_none() || self.bare && !self.has_arguments {
+        if !self.has_name || self.bare && !self.has_arguments {
             return None;
         }
         if !self.has_arguments {
@@ -212,8 +215,10 @@ impl CallReader {
         let raw = std::mem::take(&mut self.raw);
         if self.expect != Expect::Value {
             self.key_use = match Json::read(&raw).ok()?.as_str()? {
-                "name" => Use::Name,
-                "arguments" | "parameters" => Use::Arguments,
+                "name" if !self.has_name => Use::Name,
+                "arguments" | "parameters" if !self.has_arguments => Use::Arguments,
+                // What comes twice may have been said already.
+                "name" | "arguments" | "parameters" => return None,
                 "type" => Use::Nothing,
                 _ if self.bare => return None,
                 _ => Use::Nothing,
@@ -222,7 +227,7 @@ impl CallReader {
             return Some(());
         }
         match (self.key_use, Json::read(&raw).ok()?) {
-            (Use::Name, Json::String(name)) => self.name = Some(name),
+            (Use::Name, Json::String(name)) => (self.name, self.has_name) = (Some(name), true),
             // Some models write the arguments as a string that holds JSON.
             (Use::Arguments, Json::String(arguments)) => self.arguments.push_str(&arguments),
             _ => {}
