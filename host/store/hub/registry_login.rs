@@ -101,8 +101,8 @@ mod tests {
         let of = |variables: &[(&str, &str)]| {
             config_file(&|name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into()))
         };
-        assert_eq!(of(&[("HOME", "/home/a")]), Some("/home/a/.docker/config.json".into()));
-        assert_eq!(of(&[("HOME", "/home/a"), ("DOCKER_CONFIG", "/b")]), Some("/b/config.json".into()));
+        assert_eq!(of(&[("HOME", "/users/a")]), Some("/users/a/.docker/config.json".into()));
+        assert_eq!(of(&[("HOME", "/users/a"), ("DOCKER_CONFIG", "/b")]), Some("/b/config.json".into()));
         assert_eq!(of(&[("DOCKER_CONFIG", "")]), None);
     }
 }
