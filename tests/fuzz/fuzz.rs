@@ -10,7 +10,7 @@ use std::backtrace::Backtrace;
 use std::panic;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-static TARGET: LazyLock<fn(&[u8])> = LazyLock::new(|| {
+static TARGET: LazyLock<targets::Target> = LazyLock::new(|| {
     let name = std::env::var("WASMLX_FUZZ").unwrap_or_default();
     let target = targets::ALL.iter().find(|(target, _)| *target == name);
     target.unwrap_or_else(|| panic!("WASMLX_FUZZ names no target: {name:?}")).1

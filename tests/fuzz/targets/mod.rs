@@ -27,8 +27,11 @@ use std::sync::{LazyLock, OnceLock};
 use wasmlx_components::{Runtime, RuntimeOptions};
 use wasmlx_store::Store;
 
+/// Panics where bytes break a promise.
+pub(crate) type Target = fn(&[u8]);
+
 /// Every target, by its name.
-pub(crate) const ALL: &[(&str, fn(&[u8]))] = &[
+pub(crate) const ALL: &[(&str, Target)] = &[
     ("artefact", artefact::run),
     ("cases", cases::run),
     ("choices", choices::run),
