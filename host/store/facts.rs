@@ -151,6 +151,11 @@ impl ModelFacts {
         // A file that cannot be read would make the count too small, which is worse than none.
         if has_weights && whole {
             facts.parameters = Some(header::parameters(&tensors, &facts)).filter(|&count| count > 0);
+            // What is packed is said by the config alone.
+            let floats = [None, Some(Quantization::Float32), Some(Quantization::Float16), Some(Quantization::Bfloat16)];
+            if floats.contains(&facts.quantization) {
+                facts.quantization = header::floats(&tensors).or(facts.quantization);
+            }
         }
         facts
     }

@@ -32,18 +32,27 @@ fn type_in(session: &mut PtySession, keys: &str) {
     session.flush().expect("the terminal takes it");
 }
 
+/// Waits for the whole answer to [`JAPAN`].
+fn answered_tokyo(session: &mut PtySession) {
+    session.exp_string(TOKYO).expect("the capital");
+    session.exp_string(" tokens/s").expect("the end of the answer");
+    prompt(session);
+}
+
+/// Ends the input.
+fn leave(mut session: PtySession) {
+    session.send_control('d').expect("the terminal takes it");
+    session.exp_eof().expect("the end");
+}
+
 #[test]
 fn an_answer_streams_and_the_chat_goes_on() {
     let home = tempfile::tempdir().unwrap();
     let mut session = chat(home.path(), &["--temperature", "0"]);
     session.send_line(JAPAN).unwrap();
-    session.exp_string(TOKYO).unwrap();
-    session.exp_string(" tokens/s").unwrap();
-    prompt(&mut session);
+    answered_tokyo(&mut session);
     session.send_line("/retry").unwrap();
-    session.exp_string(TOKYO).unwrap();
-    session.exp_string(" tokens/s").unwrap();
-    prompt(&mut session);
+    answered_tokyo(&mut session);
     session.send_line("/quit").unwrap();
     session.exp_eof().unwrap();
 }
@@ -56,28 +65,22 @@ fn lines_are_edited_completed_and_remembered() {
     type_in(&mut session, "What is the capital of Jan?");
     type_in(&mut session, "\x1b[D\x1b[D");
     session.send_line("pa").unwrap();
-    session.exp_string(TOKYO).unwrap();
-    session.exp_string("tokens/s").unwrap();
-    prompt(&mut session);
+    answered_tokyo(&mut session);
     // A command completed by Tab.
     type_in(&mut session, "/he\t");
     session.exp_string("/help").unwrap();
     session.send_line("").unwrap();
     session.exp_string("forget the conversation").unwrap();
     prompt(&mut session);
-    session.send_control('d').unwrap();
-    session.exp_eof().unwrap();
+    leave(session);
 
     // The arrow up, twice, brings the question back in another session.
     let mut session = chat(home.path(), &["--temperature", "0"]);
     type_in(&mut session, "\x1b[A\x1b[A");
     session.exp_string(JAPAN).unwrap();
     session.send_line("").unwrap();
-    session.exp_string(TOKYO).unwrap();
-    session.exp_string("tokens/s").unwrap();
-    prompt(&mut session);
-    session.send_control('d').unwrap();
-    session.exp_eof().unwrap();
+    answered_tokyo(&mut session);
+    leave(session);
 }
 
 #[test]
@@ -101,11 +104,8 @@ fn ctrl_c_stops_the_answer_and_not_the_program() {
     session.send_line("/clear").unwrap();
     prompt(&mut session);
     session.send_line(JAPAN).unwrap();
-    session.exp_string(TOKYO).unwrap();
-    session.exp_string("tokens/s").unwrap();
-    prompt(&mut session);
-    session.send_control('d').unwrap();
-    session.exp_eof().unwrap();
+    answered_tokyo(&mut session);
+    leave(session);
 }
 
 #[test]

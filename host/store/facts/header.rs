@@ -102,6 +102,17 @@ pub(super) fn parameters(tensors: &BTreeMap<String, Tensor>, facts: &ModelFacts)
     tensors.iter().map(count).fold(0, u64::saturating_add)
 }
 
+/// The floating-point type that most numbers have: a `config.json` tells what the model was trained in, which a copy of
+/// it need not be stored in. None where most are packed.
+pub(super) fn floats(tensors: &BTreeMap<String, Tensor>) -> Option<Quantization> {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for tensor in tensors.values() {
+        let count = counts.entry(&tensor.dtype).or_default();
+        *count = count.saturating_add(tensor.elements());
+    }
+    Quantization::of_floats(counts.into_iter().max_by_key(|(_, count)| *count)?.0)
+}
+
 /// Numbers of a packed matrix. Where its words do not hold that many at any width, it has groups of another size than
 /// most, and the width decides.
 fn unpacked(words: &Tensor, scales: &Tensor, group: u64, facts: &ModelFacts) -> u64 {

@@ -96,6 +96,17 @@ impl Quantization {
         }
     }
 
+    /// Weights of one of safetensors' types of floats (`F32`, `F8_E4M3`); none of its other types.
+    pub(crate) fn of_floats(dtype: &str) -> Option<Self> {
+        match dtype {
+            "F32" => Some(Self::Float32),
+            "F16" => Some(Self::Float16),
+            "BF16" => Some(Self::Bfloat16),
+            _ if dtype.starts_with("F8_") => Some(Self::Other("fp8".to_owned())),
+            _ => None,
+        }
+    }
+
     /// Whether who asks for this one means the other too. A repository of GGUF files has most of GGUF's types, and says
     /// of none.
     pub(crate) fn covers(&self, other: &Self) -> bool {

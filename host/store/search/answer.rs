@@ -132,13 +132,7 @@ impl<'a> Numbers<'a> {
     /// The type that most numbers have, where it is one of floats.
     fn most_floats(&self) -> Option<Quantization> {
         let (dtype, _) = self.counts.iter().max_by_key(|(_, count)| *count)?;
-        match *dtype {
-            "F32" => Some(Quantization::Float32),
-            "F16" => Some(Quantization::Float16),
-            "BF16" => Some(Quantization::Bfloat16),
-            dtype if dtype.starts_with("F8_") => Some(Quantization::Other("fp8".to_owned())),
-            _ => None,
-        }
+        Quantization::of_floats(dtype)
     }
 }
 

@@ -134,6 +134,17 @@ fn packed_weights_count_as_what_they_stand_for() {
 }
 
 #[test]
+fn weights_say_how_they_are_stored_whatever_the_model_was_trained_in() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("config.json"), r#"{"model_type": "llama", "torch_dtype": "bfloat16"}"#).unwrap();
+    assert_eq!(ModelFacts::of_folder(folder.path()).quantization, Some(Quantization::Bfloat16));
+    let tensor = |dtype: &str, shape: &[u64]| json!({"dtype": dtype, "shape": shape, "data_offsets": [0, 0]});
+    let tensors = json!({"a.weight": tensor("F32", &[8, 8]), "b.weight": tensor("BF16", &[8])});
+    write_weights(&folder.path().join("model.safetensors"), &tensors);
+    assert_eq!(ModelFacts::of_folder(folder.path()).quantization, Some(Quantization::Float32));
+}
+
+#[test]
 fn the_built_in_model_is_known_from_its_files() {
     let home = tempfile::tempdir().unwrap();
     let folder = Store::open(home.path()).resolve(None).unwrap();

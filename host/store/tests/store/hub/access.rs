@@ -26,10 +26,7 @@ fn with(repository: Repository) -> Scene {
     scene
 }
 
-#[test]
-fn a_gated_model_says_where_to_accept_its_terms() {
-    let mut scene = with(model(1).gated());
-    insta::assert_debug_snapshot!(told(&mut scene, MODEL));
+fn a_member_gets_it(mut scene: Scene) {
     scene.hub.token("hf_member", true);
     scene.options.token = Token::new("hf_member");
     scene.pull().unwrap();
@@ -37,13 +34,17 @@ fn a_gated_model_says_where_to_accept_its_terms() {
 }
 
 #[test]
+fn a_gated_model_says_where_to_accept_its_terms() {
+    let mut scene = with(model(1).gated());
+    insta::assert_debug_snapshot!(told(&mut scene, MODEL));
+    a_member_gets_it(scene);
+}
+
+#[test]
 fn a_private_model_is_shown_to_who_may_see_it() {
     let mut scene = with(model(1).private());
     insta::assert_debug_snapshot!(told(&mut scene, MODEL));
-    scene.hub.token("hf_member", true);
-    scene.options.token = Token::new("hf_member");
-    scene.pull().unwrap();
-    scene.assert_has(&model(1));
+    a_member_gets_it(scene);
 }
 
 #[test]
