@@ -190,21 +190,14 @@ impl Staging {
         let has_failed = AtomicBool::new(false);
         let meter = Meter::new(*monitor, Stage::Importing, name.to_string(), 0, total);
         let staged = in_parallel(&files, |file| {
-            if has_failed.load(Ordering::Relaxed) {
-                return Err(StoreError::new(StoreErrorKind::Cancelled, "another file failed"));
-            }
-            let staged = self.stage_one(file, &meter);
-            has_failed.fetch_or(staged.is_err(), Ordering::Relaxed);
+            // What is left undone for another file's failure has no error of its own.
+            let is_wanted = !has_failed.load(Ordering::Relaxed);
+            let staged = is_wanted.then(|| self.stage_one(file, &meter));
+            has_failed.fetch_or(matches!(staged, Some(Err(_))), Ordering::Relaxed);
             staged
         });
         meter.finish();
-        let (staged, failed): (Vec<_>, Vec<_>) = staged.into_iter().partition(Result::is_ok);
-        // What failed first, not what was left undone for it.
-        let errors = failed.into_iter().filter_map(Result::err);
-        match errors.max_by_key(|error| error.kind() != StoreErrorKind::Cancelled) {
-            Some(error) => Err(error),
-            None => Ok(staged.into_iter().flatten().collect()),
-        }
+        staged.into_iter().flatten().collect()
     }
 
     fn stage_one(&self, source: &SourceFile, meter: &Meter<'_>) -> Result<Staged, StoreError> {
