@@ -194,8 +194,8 @@ pub(crate) fn check_stops(stops: &[String]) -> std::result::Result<(), Component
     Err(ComponentError::new(ComponentErrorKind::InvalidInput, "", message))
 }
 
-/// Counts the memory of one instance, all its linear memories and tables together, and remembers that it hit the limit: a guest
-/// whose allocator is refused memory traps without saying why.
+/// Counts the memory of one instance, all its linear memories and tables together, and remembers that it hit the limit:
+/// a guest whose allocator is refused memory traps without saying why.
 pub(crate) struct MemoryMeter {
     limit: usize,
     used: usize,

@@ -233,8 +233,9 @@ impl Chat {
         })
     }
 
-    /// Puts a component into a slot of this chat alone, from the next turn on; see [`Host::swap_with`](crate::Host::swap_with)
-    /// for all that is done before and after. From here on swaps of the host's slot leave this chat alone.
+    /// Puts a component into a slot of this chat alone, from the next turn on; see
+    /// [`Host::swap_with`](crate::Host::swap_with) for all that is done before and after. From here on swaps of the
+    /// host's slot leave this chat alone.
     ///
     /// A new template reads on from what the model has read of the text that it writes like the old one. A new sampler
     /// keeps the parameters where it knows them, else they are dropped. A new chat component takes over what the old

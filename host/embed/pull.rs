@@ -110,13 +110,13 @@ impl PullOptions {
 impl Host {
     /// Brings a model from a hub into the store, or up to date: `OWNER/NAME`, a short name of the
     /// [`catalogue`](crate::catalogue()), or that of a model which the store has from a hub; a colon and a revision may
-    /// follow. What is there of it is not fetched;
-    /// what comes is what the hub published, by its hashes. Several processes that want the same fetch it once. Needs a
-    /// tokio runtime with I/O and time. Dropping the future breaks it off; the next pull goes on where it was.
+    /// follow. What is there of it is not fetched; what comes is what the hub published, by its hashes. Several
+    /// processes that want the same fetch it once. Needs a tokio runtime with I/O and time. Dropping the future breaks
+    /// it off; the next pull goes on where it was.
     ///
     /// # Errors
-    /// `NotFound`, `Denied` (gated, private), `Unreachable`, `InvalidInput`, `InvalidModel` for what cannot be run here or
-    /// is not what was published, `Cancelled`, `NoSpace`, `ReadOnly`, `Io`. Each says what to do.
+    /// `NotFound`, `Denied` (gated, private), `Unreachable`, `InvalidInput`, `InvalidModel` for what cannot be run here
+    /// or is not what was published, `Cancelled`, `NoSpace`, `ReadOnly`, `Io`. Each says what to do.
     pub async fn pull(&self, model: &str, options: PullOptions) -> Result<PullReport> {
         let known = catalogue_name(model).or_else(|| self.model_store().name_from_a_hub(model));
         let mut name = known.map_or_else(|| Name::parse(model), Ok)?;

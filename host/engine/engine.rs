@@ -77,8 +77,8 @@ impl Engine {
     /// Starts the thread `wasmlx-device`, makes the backend there and waits until it is up.
     ///
     /// # Errors
-    /// What `make` fails with; [`EngineErrorKind::DeviceUnavailable`](crate::EngineErrorKind::DeviceUnavailable) where the thread cannot be started or `make`
-    /// panics.
+    /// What `make` fails with; [`EngineErrorKind::DeviceUnavailable`](crate::EngineErrorKind::DeviceUnavailable) where
+    /// the thread cannot be started or `make` panics.
     pub fn start(
         make: impl FnOnce() -> Result<Box<dyn Backend>, BackendError> + Send + 'static,
     ) -> Result<Self, EngineError> {

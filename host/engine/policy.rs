@@ -8,10 +8,11 @@ pub const MAX_BACKTRACK: usize = 64;
 /// Chooses the tokens of one generation, one step at a time, on the device thread.
 ///
 /// **One step, exactly.** (a) The engine queues the forward pass on the newest token, which it has not read yet, and
-/// starts it. (b) While the device computes, the engine reads that token and applies end tokens, stop strings,
-/// limits and cancellation. (c) It calls [`Policy::step`], whose [`StepInfo::new`] ends with that token. (d) It
-/// queues what was chosen. Where (b) ends the answer the pass was for nothing, and the cache goes back by one position;
-/// where (d) is a backtrack it goes back by what is dropped. So a policy that reads nothing costs the device no idle time but that of its own call.
+/// starts it. (b) While the device computes, the engine reads that token and applies end tokens, stop strings, limits
+/// and cancellation. (c) It calls [`Policy::step`], whose [`StepInfo::new`] ends with that token. (d) It queues what
+/// was chosen. Where (b) ends the answer the pass was for nothing, and the cache goes back by one position; where (d)
+/// is a backtrack it goes back by what is dropped. So a policy that reads nothing costs the device no idle time but
+/// that of its own call.
 ///
 /// A policy is called from the device thread alone, and not at all where a generation has ended; [`Policy::save`] is
 /// never called by the engine, which hands the policy back through `Generation::take_policy` for that.

@@ -83,7 +83,8 @@ pub struct MemoryEstimate {
 }
 
 impl MemoryEstimate {
-    /// An estimate by what is known of a model and how it is held, and the bytes of its weights where its files are known.
+    /// An estimate by what is known of a model and how it is held, and the bytes of its weights where its files are
+    /// known.
     pub fn new(facts: &ModelFacts, weights_bytes: Option<u64>, holding: Holding) -> Self {
         let weights = held_weights(facts, weights_bytes, holding);
         let longest_context = facts.context;

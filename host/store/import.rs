@@ -62,8 +62,9 @@ struct Staging {
 }
 
 impl Store {
-    /// Takes a model into the store: a folder, a `model*.safetensors` file with what lies beside it, or a Hugging Face cache
-    /// with the id of the model in it. What is left out of `name`: that of the folder, or in a cache the model's own.
+    /// Takes a model into the store: a folder, a `model*.safetensors` file with what lies beside it, or a Hugging Face
+    /// cache with the id of the model in it. What is left out of `name`: that of the folder, or in a cache the model's
+    /// own.
     ///
     /// # Errors
     /// [`StoreErrorKind::NotFound`], [`StoreErrorKind::InvalidModel`] for what is no model;

@@ -1,7 +1,7 @@
 //! Finding models: what is asked for, what is known of each candidate, which match, and in what order.
 //!
-//! Nothing here speaks to a hub or looks at the clock. Candidates come from a hub's answer ([`Candidate::of_answer`]), the
-//! catalogue or the store; every filter is checked here, whether a hub has applied it or not.
+//! Nothing here speaks to a hub or looks at the clock. Candidates come from a hub's answer ([`Candidate::of_answer`]),
+//! the catalogue or the store; every filter is checked here, whether a hub has applied it or not.
 
 mod answer;
 mod cache;

@@ -1,5 +1,5 @@
-//! Removing what nobody needs: blobs that no manifest and no intent refers to, views of models that are gone or have other
-//! files now, and what processes that ended left unfinished.
+//! Removing what nobody needs: blobs that no manifest and no intent refers to, views of models that are gone or have
+//! other files now, and what processes that ended left unfinished.
 
 use std::collections::HashSet;
 use std::fs;
@@ -18,7 +18,8 @@ use crate::{Digest, Store, StoreError};
 pub struct Swept {
     /// Blobs, whole or not.
     pub files: usize,
-    /// Bytes that are free now, those of views too. What has another name elsewhere, since it was imported by a hard link, is not.
+    /// Bytes that are free now, those of views too. What has another name elsewhere, since it was imported by a hard
+    /// link, is not.
     pub bytes: u64,
     /// Why nothing could be removed: manifests that cannot be read, which may refer to anything.
     pub hindered: Vec<String>,

@@ -75,7 +75,8 @@ fn bundle(workspace: &Workspace, folder: Option<&String>) -> Result<()> {
 
 fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     guests(workspace)?;
-    // Told of the whole workspace, Cargo chooses the features of dependencies as it does for `test`: one build serves both.
+    // Told of the whole workspace, Cargo chooses the features of dependencies as it does for `test`: one build serves
+    // both.
     workspace.cargo(&["build", "--workspace", "--bin", "wasmlx"])?;
     // The program takes this process's place: signals and the exit code are its own.
     let failure = std::process::Command::new(workspace.target.join("debug/wasmlx")).arg("run").args(arguments).exec();
@@ -91,7 +92,8 @@ fn fuzz(workspace: &Workspace, seconds: &str) -> Result<()> {
 /// How many seconds a target gets where all is tested.
 const FUZZING: NonZero<u32> = NonZero::new(60).expect("it is not 0");
 
-/// What proptest begins with: <https://docs.rs/proptest/latest/proptest/test_runner/struct.Config.html#structfield.rng_seed>.
+/// What proptest begins with:
+/// <https://docs.rs/proptest/latest/proptest/test_runner/struct.Config.html#structfield.rng_seed>.
 const RANDOM_SEED: &str = "PROPTEST_RNG_SEED";
 
 fn test(workspace: &Workspace, all: bool) -> Result<()> {

@@ -1,8 +1,9 @@
 //! What prompt templates share.
 //!
 //! A template is plain Rust, a [`PromptTemplate`]; [`component!`] makes it a component of the world `prompt-template`,
-//! whose types are in [`bindings`]. [`prompt`] puts segments together, [`answer`] reads what a model writes back, [`json`]
-//! spells JSON as models saw it in training, and [`cases`] reads the case files that stand beside each template.
+//! whose types are in [`bindings`]. [`prompt`] puts segments together, [`answer`] reads what a model writes back,
+//! [`json`] spells JSON as models saw it in training, and [`cases`] reads the case files that stand beside each
+//! template.
 
 pub mod answer;
 pub mod cases;

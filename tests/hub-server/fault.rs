@@ -67,7 +67,8 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// For ever, on all requests whose path contains `path`: `/cdn/` for LFS files' bytes, `/resolve/` for where they are,
+    /// For ever, on all requests whose path contains `path`: `/cdn/` for LFS files' bytes, `/resolve/` for where they
+    /// are,
     /// `/tree/`, a file's name.
     pub fn new(path: &str, action: Action) -> Self {
         Self { path: path.to_owned(), skip: 0, times: u64::MAX, action }

@@ -173,8 +173,8 @@ fn resident() -> Option<usize> {
     Some(statm.split_whitespace().nth(1)?.parse::<usize>().ok()? * 4096)
 }
 
-/// What of this process only grows where something is kept that nobody uses: pieces of compiled code, which are executable
-/// memory that is no file's, and open files. None where the system does not tell.
+/// What of this process only grows where something is kept that nobody uses: pieces of compiled code, which are
+/// executable memory that is no file's, and open files. None where the system does not tell.
 fn held() -> Option<[usize; 2]> {
     let maps = fs::read_to_string("/proc/self/maps").ok()?;
     let code = maps.lines().filter(|line| line.contains(" r-xp ") && !line.contains(['/', '[']));

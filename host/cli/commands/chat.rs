@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(mut arguments: Arguments, global: &GlobalOptions) -> Result {
     let typed = io::stdin().is_terminal();
     // The editor writes to stdout, and moves the cursor there.
-    let interactive = typed && io::stdout().is_terminal() && !global.json && !is_dumb_terminal();
+    let interactive = typed && io::stdout().is_terminal() && !global.json && has_cursor();
     let interrupt = Interrupt::listen();
     let mut watched = match arguments.watch {
         true => Some(Watched::of(&mut arguments.answer.components, &mut None)?),
@@ -70,9 +70,9 @@ pub(crate) async fn run(mut arguments: Arguments, global: &GlobalOptions) -> Res
     .await
 }
 
-/// One that cannot move its cursor, as Emacs' shell says of itself.
-fn is_dumb_terminal() -> bool {
-    std::env::var_os("TERM").is_some_and(|name| name == "dumb")
+/// Whether the terminal can move its cursor: Emacs' shell says of itself that it cannot.
+fn has_cursor() -> bool {
+    std::env::var_os("TERM").is_none_or(|name| name != "dumb")
 }
 
 /// A chat under way.

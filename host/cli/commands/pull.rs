@@ -60,9 +60,11 @@ pub(crate) async fn run(arguments: Arguments, global: &GlobalOptions) -> Result 
     }
     if !global.quiet {
         output.line(sentence(&report))?;
-        let (lacks, memory) = (report.model.what_lacks(), host.estimate(Some(&report.model.name.to_string()))?);
-        // What was pulled may be less than a model.
-        if lacks.is_none() || memory.cache_bytes_per_1000_tokens.is_some() {
+        let lacks = report.model.what_lacks();
+        // What was pulled may be less than a model, and it is there, whatever can be said of it.
+        if let Ok(memory) = host.estimate(Some(&report.model.name.to_string()))
+            && (lacks.is_none() || memory.cache_bytes_per_1000_tokens.is_some())
+        {
             output::aside(format_args!("it takes {}", output::memory(&memory)));
         }
         if let Some(what) = lacks {

@@ -245,8 +245,8 @@ pub(crate) fn run_case(component: &Component, case: &Case) -> std::result::Resul
     check(component, case, &mut case.clone())
 }
 
-/// Runs one case; an error says what is wrong with the case itself. Where it does not come out, `mended`, the same case at
-/// first, is given what would have to be expected instead.
+/// Runs one case; an error says what is wrong with the case itself. Where it does not come out, `mended`, the same case
+/// at first, is given what would have to be expected instead.
 fn check(component: &Component, case: &Case, mended: &mut Case) -> std::result::Result<CaseOutcome, String> {
     match component.kind() {
         ComponentKind::Template => template::run(component, case, mended),

@@ -87,8 +87,8 @@ fn survival(freedom: u32, x: f64) -> f64 {
     if z < a + 1.0 { 1.0 - scale * lower_series(a, z) } else { scale * upper_fraction(a, z) }
 }
 
-/// The logarithm of `Γ(n / 2)` for `n` of at least 1: from `Γ(1/2) = √π` or `Γ(1) = 1` by `Γ(a + 1) = a Γ(a)` (DLMF 5.4.6,
-/// 5.5.1).
+/// The logarithm of `Γ(n / 2)` for `n` of at least 1: from `Γ(1/2) = √π` or `Γ(1) = 1` by `Γ(a + 1) = a Γ(a)` (DLMF
+/// 5.4.6, 5.5.1).
 fn ln_gamma_of_half(n: u32) -> f64 {
     let start = if n % 2 == 1 { std::f64::consts::PI.ln() / 2.0 } else { 0.0 };
     let first = if n % 2 == 1 { 1 } else { 2 };

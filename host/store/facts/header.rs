@@ -110,7 +110,7 @@ pub(super) fn floats(tensors: &BTreeMap<String, Tensor>) -> Option<Quantization>
         let count = counts.entry(&tensor.dtype).or_default();
         *count = count.saturating_add(tensor.elements());
     }
-    Quantization::of_floats(counts.into_iter().max_by_key(|(_, count)| *count)?.0)
+    Quantization::of_most(counts)
 }
 
 /// Numbers of a packed matrix. Where its words do not hold that many at any width, it has groups of another size than

@@ -97,7 +97,7 @@ impl Quantization {
     }
 
     /// Weights of one of safetensors' types of floats (`F32`, `F8_E4M3`); none of its other types.
-    pub(crate) fn of_floats(dtype: &str) -> Option<Self> {
+    fn of_floats(dtype: &str) -> Option<Self> {
         match dtype {
             "F32" => Some(Self::Float32),
             "F16" => Some(Self::Float16),
@@ -105,6 +105,11 @@ impl Quantization {
             _ if dtype.starts_with("F8_") => Some(Self::Other("fp8".to_owned())),
             _ => None,
         }
+    }
+
+    /// The type of floats that most numbers have, of counts by safetensors' types; none where most are packed.
+    pub(crate) fn of_most<'a>(counts: impl IntoIterator<Item = (&'a str, u64)>) -> Option<Self> {
+        Self::of_floats(counts.into_iter().max_by_key(|&(_, count)| count)?.0)
     }
 
     /// Whether who asks for this one means the other too. A repository of GGUF files has most of GGUF's types, and says

@@ -1,7 +1,8 @@
 //! The hub: what is to be had elsewhere, and how it comes here. Hubs speak the protocol of huggingface.co.
 //!
-//! [`HubClient`] asks; [`HubOptions`] say whom, and as whom. [`HubClient::pull`] brings a model into the store. Nothing that a hub says is believed: what it answers is
-//! bounded, what it names is checked, and the bytes that it sends have the hashes that it published.
+//! [`HubClient`] asks; [`HubOptions`] say whom, and as whom. [`HubClient::pull`] brings a model into the store. Nothing
+//! that a hub says is believed: what it answers is bounded, what it names is checked, and the bytes that it sends have
+//! the hashes that it published.
 
 mod api;
 mod client;

@@ -19,8 +19,8 @@ pub struct Patience {
     pub attempts: u32,
     /// Before the second request: 0.5 s, doubled for each further one, and up to as much again by chance.
     pub backoff: Duration,
-    /// The longest that a server may have us wait by `Retry-After` or `RateLimit`: 2 min. Where it asks for more it is an error that
-    /// says so.
+    /// The longest that a server may have us wait by `Retry-After` or `RateLimit`: 2 min. Where it asks for more it is
+    /// an error that says so.
     pub longest_wait: Duration,
 }
 

@@ -83,7 +83,7 @@ fn facts(
         let group = configured.group_size.unwrap_or(64);
         told.parameters = told.parameters.or(numbers.parameters(quantization, group).filter(|&count| count > 0));
         if configured.quantization.is_none() && named.quantization.is_none() {
-            told.quantization = numbers.most_floats();
+            told.quantization = Quantization::of_most(numbers.counts);
         }
     }
     (told.or(configured).or(named), bytes)
@@ -127,12 +127,6 @@ impl<'a> Numbers<'a> {
             _ => 0,
         };
         Some(unpacked.saturating_add(total(|dtype| matches!(dtype, "F32" | "F16" | "BF16")).saturating_sub(scales)))
-    }
-
-    /// The type that most numbers have, where it is one of floats.
-    fn most_floats(&self) -> Option<Quantization> {
-        let (dtype, _) = self.counts.iter().max_by_key(|(_, count)| *count)?;
-        Quantization::of_floats(dtype)
     }
 }
 

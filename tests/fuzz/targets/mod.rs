@@ -1,5 +1,5 @@
-//! What is fuzzed: every reader of what a guest or a server says, or of a file that may be anyone's. Each `run` takes any bytes and
-//! panics where a promise is broken.
+//! What is fuzzed: every reader of what a guest or a server says, or of a file that may be anyone's. Each `run` takes
+//! any bytes and panics where a promise is broken.
 
 #![allow(clippy::unwrap_used, reason = "a broken promise panics")]
 mod artefact;

@@ -1,5 +1,5 @@
-//! The plain loop: a turn renders the history through the session's template, lets the model answer, and streams the answer
-//! as events. It offers the model no tools.
+//! The plain loop: a turn renders the history through the session's template, lets the model answer, and streams the
+//! answer as events. It offers the model no tools.
 
 mod config;
 mod turn;
