@@ -16,9 +16,10 @@ pub(crate) fn lines(text: &str, most: usize) -> String {
 }
 
 fn written_out(text: &str, most: usize, keep_lines: bool) -> String {
-    let shown = if text.len() > most + TOLERANCE { &text[..text.floor_char_boundary(most)] } else { text };
-    let mut plain = String::with_capacity(shown.len());
-    let mut characters = shown.chars().peekable();
+    let mut plain = String::with_capacity(text.len().min(most + TOLERANCE));
+    // Where it is cut if it becomes too long, which what is written out makes it sooner.
+    let mut cut = 0;
+    let mut characters = text.chars().peekable();
     while let Some(character) = characters.next() {
         match character {
             '\n' if keep_lines => {
@@ -30,9 +31,14 @@ fn written_out(text: &str, most: usize, keep_lines: bool) -> String {
             character if is_unfit(character) => plain.extend(character.escape_default()),
             character => plain.push(character),
         }
-    }
-    if shown.len() < text.len() {
-        plain.push_str(&format!("... ({} bytes in all)", text.len()));
+        // What is said of the cut is no line of its own.
+        if plain.len() <= most && !plain.ends_with('\n') {
+            cut = plain.len();
+        } else if plain.len() > most + TOLERANCE {
+            plain.truncate(cut);
+            plain.push_str(&format!("... ({} bytes in all)", text.len()));
+            break;
+        }
     }
     plain
 }
@@ -65,9 +71,11 @@ mod tests {
 
     #[test]
     fn a_text_that_was_made_plain_stays_as_it_is() {
-        let long = format!("first\nsecond {}\x1b", "x".repeat(300));
-        let once = lines(&long, 100);
-        assert_eq!(lines(&once, 100), once);
+        for long in [format!("first\nsecond {}\x1b", "x".repeat(300)), "\x1b".repeat(90)] {
+            let once = lines(&long, 100);
+            assert!(once.len() <= 100 + TOLERANCE, "{once}");
+            assert_eq!(lines(&once, 100), once);
+        }
     }
 
     #[test]

@@ -125,6 +125,11 @@ fn outputs() {
 }
 
 #[test]
+fn plan() {
+    over_corpus("plan");
+}
+
+#[test]
 fn safetensors() {
     over_corpus("safetensors");
 }
@@ -137,6 +142,11 @@ fn saved() {
 #[test]
 fn segments() {
     over_corpus("segments");
+}
+
+#[test]
+fn sentence() {
+    over_corpus("sentence");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use super::Bytes;
 
 const MOST: usize = 48;
 
-static MODEL: LazyLock<Model> = LazyLock::new(|| {
+pub(super) static MODEL: LazyLock<Model> = LazyLock::new(|| {
     let backend = FakeBackend::new(FakeScript::new());
     let engine = Engine::start(move || Ok(Box::new(backend) as Box<dyn Backend>)).unwrap();
     let tokenizer = Tokenizer::from_bytes(tokenizer_json().as_bytes()).unwrap();

@@ -14,9 +14,11 @@ mod journal;
 mod manifest;
 mod mapping;
 mod outputs;
+mod plan;
 mod safetensors;
 mod saved;
 mod segments;
+mod sentence;
 mod signature;
 mod tokenizer;
 mod usage;
@@ -44,9 +46,11 @@ pub(crate) const ALL: &[(&str, Target)] = &[
     ("manifest", manifest::run),
     ("mapping", mapping::run),
     ("outputs", outputs::run),
+    ("plan", plan::run),
     ("safetensors", safetensors::run),
     ("saved", saved::run),
     ("segments", segments::run),
+    ("sentence", sentence::run),
     ("signature", signature::run),
     ("tokenizer", tokenizer::run),
     ("usage", usage::run),

@@ -5,6 +5,7 @@ use std::fs;
 use wasmlx_components::{ComponentErrorKind, ComponentKind, PolicyComponent, Runtime, RuntimeOptions, Template};
 
 use crate::guests::{GOOD, component, component_of, runtime};
+use crate::others::Others;
 
 #[test]
 fn how_long_compiling_took_is_told_by_who_did_it() {
@@ -81,31 +82,47 @@ fn a_component_fits_its_own_slot_only() {
 }
 
 #[test]
-fn a_tampered_artefact_is_compiled_anew() {
+fn a_poisoned_artefact_is_compiled_anew() {
     let folder = tempfile::tempdir().unwrap();
     let load = || {
         let runtime =
             Runtime::new(RuntimeOptions { cache_dir: Some(folder.path().to_owned()), ..RuntimeOptions::default() });
         let bytes = component(&GOOD.module("template"), "prompt-template", "0.1.0");
-        Template::new(&runtime.unwrap().load("template", &bytes).unwrap(), "{}").unwrap()
+        Template::new(&runtime?.load("template", &bytes)?, "{}")?.stops()
     };
-    load();
+    load().unwrap();
     let artefacts = || {
         let paths = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
         paths.filter(|path| path.extension().is_some_and(|extension| extension == "cwasm")).collect::<Vec<_>>()
     };
     let [artefact] = &artefacts()[..] else { panic!("one component has one artefact") };
     let whole = fs::read(artefact).unwrap();
-    let mut tampered = whole.clone();
-    let middle = tampered.len() / 2;
-    tampered[middle] ^= 0x55;
-    fs::write(artefact, &tampered).unwrap();
-    load().stops().unwrap();
-    assert_ne!(fs::read(artefact).unwrap(), tampered, "the file was not written again");
+    let changed_at = |place: usize| {
+        let mut changed = whole.clone();
+        changed[place] ^= 0x55;
+        changed
+    };
+    let poisons = [
+        ("a cached file with other code", changed_at(whole.len() / 2)),
+        ("a cached file with another signature", changed_at(10)),
+        ("half a cached file", whole[..whole.len() / 2].to_vec()),
+        ("an empty cached file", Vec::new()),
+    ];
+    let mut others = Others::new("poisoned artefacts");
+    for (name, poison) in poisons {
+        let outcome = others.attacked(name, || {
+            fs::write(artefact, &poison).unwrap();
+            let stops = load();
+            assert_ne!(fs::read(artefact).unwrap(), poison, "{name} was not written again");
+            stops
+        });
+        outcome.unwrap();
+    }
+    drop(others);
     // What is whole is used as it is: it is not even written.
     fs::write(artefact, &whole).unwrap();
     let before = fs::metadata(artefact).unwrap().modified().unwrap();
-    load().stops().unwrap();
+    load().unwrap();
     assert_eq!(fs::metadata(artefact).unwrap().modified().unwrap(), before);
 }
 
