@@ -111,6 +111,62 @@ fn counts_that_chance_does_not_explain_are_shown_beside_what_was_expected() {
     }
 }
 
+/// How likely a false alarm is a case says of itself, not of each of its steps.
+#[test]
+fn false_alarms_are_shared_by_the_steps_that_are_counted() {
+    // The first step draws so unevenly by chance that a test of it alone is not passed.
+    let case = |steps: usize| {
+        let step = json!({"logits": [0.0, 0.0], "new": [0], "expect": {"distribution": {"0": 0.5, "1": 0.5}}});
+        json!([{
+            "name": "even", "params": {"top_p": 1, "temperature": 1}, "draws": 1000, "false_alarm": 0.2,
+            "steps": vec![step; steps],
+        }])
+    };
+    let (folder, file) = beside("classic", &case(1));
+    let failed = run(&["test", file.to_str().unwrap()]).failed(1);
+    assert!(failed.stdout.contains("false alarms 2e-1"), "{}", failed.stdout);
+    fs::write(folder.path().join("cases/cases.json"), case(2).to_string()).unwrap();
+    run(&["test", file.to_str().unwrap()]).ok();
+}
+
+#[test]
+fn a_case_that_would_not_be_checked_is_refused() {
+    let step = |expect| json!([{"logits": [0.0, 1.0], "new": [0], "expect": expect}]);
+    let token = step(json!({"token": 1}));
+    let two = step(json!({"distribution": {"0": 0.26894, "1": 0.73106}, "token": 99}));
+    let log = json!([{"role": "user", "content": "Hi"}]);
+    for (component, case, why) in [
+        ("chatml", json!({}), "it checks nothing: it has none of `segments`, `parse` and `error`"),
+        ("chatml", json!({"parse": []}), "it checks nothing"),
+        ("chatml", json!({"parsee": []}), "it has `parsee`, which is not known; it may have name, config,"),
+        ("chatml", json!({"segments": []}), "`segments` without `conversation`"),
+        ("chatml", json!({"conversation": {"mesages": []}, "segments": []}), "`conversation` has `mesages`"),
+        ("chatml", json!({"error": "", "parse": []}), "both `error` and `parse`"),
+        ("classic", json!({}), "it checks nothing: it has none of `plan`, `error` and `steps`"),
+        ("classic", json!({"steps": token, "draws": 4000, "raeds": 7}), "it has `raeds`"),
+        ("classic", json!({"plan": null, "stpes": []}), "it has `stpes`"),
+        ("classic", json!({"plan": null, "reads": 0}), "`reads` without `steps`"),
+        ("classic", json!({"plan": null, "steps": token}), "both `plan` and `steps`"),
+        ("classic", json!({"steps": two}), "map with a single key"),
+        ("classic", json!({"steps": step(json!({"tokn": 1}))}), "unknown variant `tokn`"),
+        ("chat", json!({"log": log}), "neither `events` nor `error`"),
+        ("chat", json!({"log": log, "evens": []}), "it has `evens`"),
+        ("chat", json!({"log": log, "events": [], "script": [{"otputs": []}]}), "`otputs`"),
+        ("errand", json!({"args": ["note", "diary", "a"], "keptt": {"diary": {"a": "RAIN"}}}), "it has `keptt`"),
+        ("errand", json!({"args": [], "error": "usage", "printed": ""}), "both `error` and `printed`"),
+    ] {
+        let (_folder, file) = beside(component, &json!([case]));
+        let refused = run(&["test", file.to_str().unwrap()]).failed(1);
+        assert!(refused.stderr.contains(why), "{why} in: {}", refused.stderr);
+    }
+    let (_folder, file, _) = beside_cassette(
+        "chat",
+        &json!({"cassette": 1, "name": "no turns", "run": {}, "calls": [], "outcome": {"turns": []}}).to_string(),
+    );
+    let refused = run(&["test", file.to_str().unwrap()]).failed(1);
+    assert!(refused.stderr.contains("`run` has no `turns`"), "{}", refused.stderr);
+}
+
 #[test]
 fn a_wrong_case_of_a_template_shows_the_segments() {
     let conversation = json!({"messages": [{"role": "user", "content": "Hi"}]});

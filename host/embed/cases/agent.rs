@@ -8,12 +8,21 @@ use wasmlx_components::{AgentComponent, AgentEvent, AgentRun, AgentSetup, Compon
 
 use super::case_host::CaseHost;
 use super::surroundings::{Texts, World, texts};
-use super::{Case, CaseOutcome, field, lines, runtime};
+use super::{Case, CaseOutcome, field, lines, refuse_beside_error, refuse_unknown, runtime};
+
+const FIELDS: [&str; 14] = [
+    "name", "args", "read", "write", "kv", "env", "now", "tools", "results", "script", "printed", "written", "kept",
+    "error",
+];
 
 pub(super) fn run(component: &Component, case: &Case, mended: &mut Case) -> Result<CaseOutcome, String> {
-    if case.contains_key("http") {
-        return Err("`http` is for a cassette to be recorded; a case that is written by hand has no network".to_owned());
+    if let Some(name) = ["http", "store"].into_iter().find(|name| case.contains_key(*name)) {
+        return Err(format!(
+            "`{name}` is for a cassette to be recorded; a case that is written by hand has no network and no store"
+        ));
     }
+    refuse_unknown("it", case, &FIELDS)?;
+    refuse_beside_error(case, &["printed", "written", "kept"])?;
     let world = World::of(component, case)?;
     let host = Arc::new(CaseHost::scripted(component, case)?.granting(world.grants.clone()));
     let outcome = play(component, case, &world, &host)?;

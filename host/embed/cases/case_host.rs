@@ -35,6 +35,7 @@ enum Answers {
 const NOW: u64 = 1_767_225_600;
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct RoundOfCase {
     #[serde(default)]
     outputs: Vec<Output>,

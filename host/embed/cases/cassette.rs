@@ -11,7 +11,7 @@ use wasmlx_components::{Component, ComponentKind, Divergence, Tape, TapedCall};
 
 use super::case_host::{CaseHost, tools};
 use super::rewrite;
-use super::{Case, CaseOutcome, chat, field, lines, runtime};
+use super::{Case, CaseOutcome, chat, field, lines, refuse_unknown, runtime};
 use crate::embed::error::{Error, ErrorKind, Result};
 use crate::embed::model::Model;
 use crate::embed::tool::Tool;
@@ -147,16 +147,12 @@ impl Cassette {
 
     /// Runs what it says.
     fn perform(&self, component: &Component, host: CaseHost) -> std::result::Result<Value, String> {
-        let (own, kind) = match component.kind() {
-            ComponentKind::Chat => (&CHAT_FIELDS[..], "a chat"),
-            ComponentKind::Agent => (&AGENT_FIELDS[..], "an agent"),
+        let own = match component.kind() {
+            ComponentKind::Chat => &CHAT_FIELDS[..],
+            ComponentKind::Agent => &AGENT_FIELDS[..],
             kind => return Err(format!("cassettes are of chats and agents; this component is a {kind}")),
         };
-        let is_known = |name: &str| FIELDS.contains(&name) || own.contains(&name);
-        if let Some(unknown) = self.run.keys().find(|name| !is_known(name)) {
-            let known: Vec<&str> = own.iter().chain(&FIELDS).copied().collect();
-            return Err(format!("`run` has `{unknown}`; for {kind} it may have {}", known.join(", ")));
-        }
+        refuse_unknown("`run`", &self.run, &[own, &FIELDS].concat())?;
         match component.kind() {
             #[cfg(feature = "agents")]
             ComponentKind::Agent => super::agent::perform(component, &self.run, host),

@@ -6,9 +6,17 @@ use serde_json::{Map, Value, json};
 use wasmlx_components::{ChatComponent, ChatEvent, ChatSession, Component, Message, MessageLog};
 
 use super::case_host::CaseHost;
-use super::{Case, CaseOutcome, field, lines, runtime};
+use super::{Case, CaseOutcome, field, lines, refuse_beside_error, refuse_unknown, runtime};
+
+const FIELDS: [&str; 10] =
+    ["name", "config", "log", "tools", "results", "script", "now", "events", "appended", "error"];
 
 pub(super) fn run(component: &Component, case: &Case, mended: &mut Case) -> Result<CaseOutcome, String> {
+    refuse_unknown("it", case, &FIELDS)?;
+    refuse_beside_error(case, &["events", "appended"])?;
+    if !["events", "error"].into_iter().any(|name| case.contains_key(name)) {
+        return Err("it has neither `events` nor `error`".to_owned());
+    }
     let host = Arc::new(CaseHost::scripted(component, case)?);
     // The log has what the turn answers.
     let outcome = turns(component, case, &host, vec![Vec::new()])?.remove(0);
@@ -34,6 +42,9 @@ pub(super) fn run(component: &Component, case: &Case, mended: &mut Case) -> Resu
 /// What a recorded chat says: its `turns`, a user's text each, and what comes of them.
 pub(super) fn perform(component: &Component, run: &Case, host: &Arc<CaseHost>) -> Result<Value, String> {
     let texts: Vec<String> = field(run, "turns")?.unwrap_or_default();
+    if texts.is_empty() {
+        return Err("`run` has no `turns`".to_owned());
+    }
     let turns = turns(component, run, host, texts.into_iter().map(|text| vec![Message::user(text)]).collect())?;
     let turn = |TurnOutcome { events, appended, error }| match error {
         None => json!({"events": events, "appended": appended}),

@@ -1,11 +1,8 @@
 //! Cases of policies that draw by themselves: the request is served with many seeds, and what comes up is counted.
 
-use std::collections::BTreeMap;
-
-use serde::Deserialize as _;
 use wasmlx_engine::Choice;
 
-use super::policy::{Request, Step, compare, compare_reads};
+use super::policy::{Expected, Request, Step, compare, compare_reads};
 use super::statistics::ChiSquare;
 use super::{Case, CaseOutcome, field};
 
@@ -57,7 +54,7 @@ impl Draws {
                         counts.add(token.read().map_err(|error| error.to_string())?)
                     }
                     // No token is drawn, or none is to be.
-                    _ => compare(index + 1, &request.steps[index].expect, &chosen)?,
+                    _ => compare(index + 1, &request.steps[index].expect, &chosen),
                 };
                 outcome = outcome.clone().or(compared).or(compare_reads(index + 1, reads, counted));
                 Ok(())
@@ -66,9 +63,11 @@ impl Draws {
                 return Ok(outcome);
             }
         }
+        // Each step that is tested may raise its share of the false alarms (Bonferroni's correction).
+        let tests = counts.iter().flatten().count();
         for (number, counts) in (1..).zip(&counts) {
             if let Some(counts) = counts {
-                outcome = outcome.or(counts.compare(number, self.false_alarm)?);
+                outcome = outcome.or(counts.compare(number, self.false_alarm / tests as f64)?);
             }
         }
         Ok(outcome)
@@ -84,12 +83,10 @@ struct Counted {
 impl Counted {
     /// For a step that expects a distribution.
     fn of(step: &Step) -> Result<Option<Self>, String> {
-        let Some(expected) = step.expect.get("distribution") else { return Ok(None) };
-        let expected: BTreeMap<String, f64> =
-            BTreeMap::deserialize(expected).map_err(|error| format!("`expect`: `distribution`: {error}"))?;
+        let Expected::Distribution(expected) = &step.expect else { return Ok(None) };
         let mut probabilities = vec![0.0; step.logits.len()];
-        for (id, probability) in &expected {
-            let place = id.parse().ok().and_then(|id: usize| probabilities.get_mut(id));
+        for (id, probability) in expected {
+            let place = probabilities.get_mut(*id as usize);
             *place.ok_or_else(|| format!("`distribution` has the token `{id}`, which has no score"))? = *probability;
         }
         let sum: f64 = probabilities.iter().sum();
@@ -127,7 +124,7 @@ impl Counted {
             format!("step {number}: {what}\n{}", lines.join("\n"))
         };
         let at_most = format!(
-            "chi-square at most {threshold:.2} ({freedom} of freedom, false alarms {false_alarm:e}) over {total} draws"
+            "chi-square at most {threshold:.2} ({freedom} of freedom, false alarms {false_alarm:.0e}) over {total} draws"
         );
         Ok(CaseOutcome::Failed {
             expected: told(at_most, &|id| self.probabilities[id]),

@@ -301,7 +301,9 @@ pub(crate) fn all(folder: &Path) -> Result<Vec<Case>> {
 }
 
 fn case_files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(folder).map_err(|error| Error::io("read", folder, &error))?;
+    const HINT: &str =
+        "cases are files *.json in the folder `cases` beside the component; guest-examples/README.md tells their form";
+    let entries = fs::read_dir(folder).map_err(|error| Error::io("read", folder, &error).with_hint(HINT))?;
     let mut files: Vec<PathBuf> = entries
         .flatten()
         .map(|entry| entry.path())
@@ -309,7 +311,8 @@ fn case_files(folder: &Path) -> Result<Vec<PathBuf>> {
         .collect();
     files.sort();
     if files.is_empty() {
-        return Err(Error::new(ErrorKind::NotFound, format_args!("{} holds no cases (*.json)", folder.display())));
+        let message = format_args!("{} holds no cases (*.json)", folder.display());
+        return Err(Error::new(ErrorKind::NotFound, message).with_hint(HINT));
     }
     Ok(files)
 }
@@ -322,6 +325,22 @@ fn read(path: &Path) -> Result<Vec<Case>> {
     let cases: Vec<Case> = serde_json::from_slice(&text).map_err(|error| invalid(&error))?;
     // A file that checks nothing would pass for ever.
     if cases.is_empty() { Err(invalid(&"it is empty")) } else { Ok(cases) }
+}
+
+/// Refuses a field that is none of these. One that is misspelt would be ignored, and what it says never be checked.
+fn refuse_unknown(what: &str, fields: &Case, known: &[&str]) -> std::result::Result<(), String> {
+    match fields.keys().find(|name| !known.contains(&name.as_str())) {
+        Some(unknown) => Err(format!("{what} has `{unknown}`, which is not known; it may have {}", known.join(", "))),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a case that expects an error and one of these besides, which would never be looked at.
+fn refuse_beside_error(case: &Case, expectations: &[&str]) -> std::result::Result<(), String> {
+    match expectations.iter().find(|name| case.contains_key(**name)) {
+        Some(other) if case.contains_key("error") => Err(format!("it has both `error` and `{other}`")),
+        _ => Ok(()),
+    }
 }
 
 /// A field of a case as the type it should have.

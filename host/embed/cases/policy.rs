@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+use wasmlx_backend::Token;
 use wasmlx_backend::fake::tokenizer_json;
 use wasmlx_components::{Component, PolicyComponent, Vocabulary};
 use wasmlx_engine::{Chain, ChainPenalties, Choice, StepInfo};
@@ -12,12 +13,18 @@ use wasmlx_text::Tokenizer;
 
 use super::draws::Draws;
 use super::scores::{WatchedLogits, WatchedToken};
-use super::{Case, CaseOutcome, field, lines};
+use super::{Case, CaseOutcome, field, lines, refuse_unknown};
+
+const FIELDS: [&str; 9] = ["name", "params", "plan", "error", "steps", "seed", "reads", "draws", "false_alarm"];
+
+/// What of these says something about steps.
+const ABOUT_STEPS: [&str; 4] = ["seed", "reads", "draws", "false_alarm"];
 
 /// How far a probability may be from the one in the case, which is written with few digits.
-const TOLERANCE: f32 = 1e-4;
+const TOLERANCE: f64 = 1e-4;
 
 pub(super) fn run(component: &Component, case: &Case, mended: &mut Case) -> Result<CaseOutcome, String> {
+    refuse_unchecked(case)?;
     let policy = PolicyComponent::new(component).map_err(|error| error.to_string())?;
     let params = Value::Object(field(case, "params")?.unwrap_or_default()).to_string();
     if case.contains_key("steps") {
@@ -28,9 +35,6 @@ pub(super) fn run(component: &Component, case: &Case, mended: &mut Case) -> Resu
     let planned = policy.plan(&params, &vocabulary).map_err(|error| error.to_string());
     if let Some(part) = field::<String>(case, "error")? {
         return Ok(CaseOutcome::of_error(&part, planned.map(|plan| plan_text(plan.as_ref())), mended));
-    }
-    if !case.contains_key("plan") {
-        return Err("it has neither `plan` nor `error` nor `steps`".to_owned());
     }
     let expected = field::<Option<Vec<Op>>>(case, "plan")?.flatten().map(|ops| chain(&ops));
     let expected = plan_text(expected.as_ref());
@@ -45,6 +49,19 @@ pub(super) fn run(component: &Component, case: &Case, mended: &mut Case) -> Resu
         Err(error) => format!("error: {error}"),
     };
     Ok(CaseOutcome::of(expected, got))
+}
+
+/// Refuses a case that checks less than it seems to.
+fn refuse_unchecked(case: &Case) -> Result<(), String> {
+    refuse_unknown("it", case, &FIELDS)?;
+    let among = |names: &[&'static str]| names.iter().copied().filter(|name| case.contains_key(*name)).collect();
+    let (expected, about_steps): (Vec<&str>, Vec<&str>) = (among(&["plan", "error", "steps"]), among(&ABOUT_STEPS));
+    match (&expected[..], &about_steps[..]) {
+        ([], _) => Err("it checks nothing: it has none of `plan`, `error` and `steps`".to_owned()),
+        ([one, other, ..], _) => Err(format!("it has both `{one}` and `{other}`")),
+        (["plan" | "error"], [name, ..]) => Err(format!("it has `{name}` without `steps`")),
+        _ => Ok(()),
+    }
 }
 
 /// A step of a plan, by the names of the WIT with underscores.
@@ -124,7 +141,23 @@ fn ops(chain: &Chain) -> Vec<Op> {
 pub(super) struct Step {
     new: Vec<u32>,
     pub(super) logits: Vec<f32>,
-    pub(super) expect: Value,
+    pub(super) expect: Expected,
+}
+
+/// What a step is to choose.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Expected {
+    /// This token, however it is chosen.
+    Token(u32),
+    /// A draw with these probabilities of tokens; those left out have none.
+    Distribution(BTreeMap<u32, f64>),
+    Forced(Vec<u32>),
+    /// How many tokens are dropped, and what follows.
+    Backtrack(usize, Vec<u32>),
+    Stop,
+    /// No choice: an error with this in its sentence.
+    Error(String),
 }
 
 /// A request that a policy serves.
@@ -186,12 +219,12 @@ fn steps(policy: &PolicyComponent, params: &str, case: &Case, mended: &mut Case)
     }
     let mut outcome = CaseOutcome::Passed;
     request.play(seed, |index, chosen, counted| {
-        let compared = compare(index + 1, &steps[index].expect, &chosen)?;
+        let compared = compare(index + 1, &steps[index].expect, &chosen);
         if compared != CaseOutcome::Passed
             && chosen.is_ok()
             && let Some(place) = mended.get_mut("steps").and_then(|steps| steps.get_mut(index)?.get_mut("expect"))
         {
-            *place = choice_json(&chosen);
+            *place = json!(Expected::of(&chosen));
         }
         let compared_reads = compare_reads(index + 1, reads, counted);
         if compared_reads != CaseOutcome::Passed {
@@ -213,66 +246,58 @@ pub(super) fn compare_reads(number: usize, reads: Option<u32>, counted: u32) -> 
 }
 
 /// Compares a choice with what a step expects.
-pub(super) fn compare(number: usize, expect: &Value, chosen: &Result<Choice, String>) -> Result<CaseOutcome, String> {
-    let failed = || CaseOutcome::Failed {
-        expected: format!("step {number}: {}", lines(expect)),
-        got: format!("step {number}: {}", lines(&choice_json(chosen))),
-    };
-    let (name, value) = match expect {
-        Value::String(name) => (name.as_str(), &Value::Null),
-        Value::Object(object) => {
-            object.iter().next().map(|(name, value)| (name.as_str(), value)).ok_or("`expect` is empty")?
+pub(super) fn compare(number: usize, expected: &Expected, chosen: &Result<Choice, String>) -> CaseOutcome {
+    let holds = match (expected, chosen) {
+        (Expected::Token(id), Ok(Choice::Token(token))) => token.read().is_ok_and(|read| read == *id),
+        (Expected::Distribution(expected), Ok(Choice::Token(token))) => {
+            distribution(token.as_ref()).is_some_and(|drawn| is_close(expected, drawn))
         }
-        _ => return Err("`expect` must be an object or a word".to_owned()),
-    };
-    let wrong = |error: serde_json::Error| format!("`expect`: `{name}`: {error}");
-    let holds = match (name, chosen) {
-        ("error", Err(error)) => value.as_str().is_some_and(|part| error.contains(part)),
-        ("stop", Ok(Choice::Stop)) => true,
-        ("token", Ok(Choice::Token(token))) => token.read().is_ok_and(|id| Some(u64::from(id)) == value.as_u64()),
-        ("forced", Ok(Choice::Forced(tokens))) => *tokens == Vec::<u32>::deserialize(value).map_err(wrong)?,
-        ("backtrack", Ok(Choice::Backtrack(count, tokens))) => {
-            (*count, tokens.clone()) == <(usize, Vec<u32>)>::deserialize(value).map_err(wrong)?
+        (Expected::Forced(expected), Ok(Choice::Forced(tokens))) => expected == tokens,
+        (Expected::Backtrack(dropped, follow), Ok(Choice::Backtrack(count, tokens))) => {
+            (dropped, follow) == (count, tokens)
         }
-        ("distribution", Ok(Choice::Token(token))) => {
-            let expected = BTreeMap::<String, f32>::deserialize(value).map_err(wrong)?;
-            let drawn = WatchedToken::of(token.as_ref()).and_then(|token| token.distribution.as_ref());
-            drawn.is_some_and(|drawn| is_close(&expected, drawn))
-        }
-        ("error" | "stop" | "token" | "forced" | "backtrack" | "distribution", _) => false,
-        _ => return Err(format!("`expect` has `{name}`, which is not known")),
+        (Expected::Stop, Ok(Choice::Stop)) => true,
+        (Expected::Error(part), Err(error)) => error.contains(part),
+        _ => false,
     };
-    Ok(if holds { CaseOutcome::Passed } else { failed() })
+    let told = |choice: &Expected| format!("step {number}: {}", lines(choice));
+    match holds {
+        true => CaseOutcome::Passed,
+        false => CaseOutcome::Failed { expected: told(expected), got: told(&Expected::of(chosen)) },
+    }
+}
+
+/// What a token was drawn from; none where the best was taken.
+fn distribution(token: &dyn Token) -> Option<&[f32]> {
+    WatchedToken::of(token)?.distribution.as_deref()
 }
 
 /// Whether every token has the probability that is written, or none where none is.
-fn is_close(expected: &BTreeMap<String, f32>, drawn: &[f32]) -> bool {
-    let known = expected.keys().all(|id| id.parse::<usize>().is_ok_and(|id| id < drawn.len()));
-    let close = |(id, probability): (usize, &f32)| {
-        let wanted = expected.get(&id.to_string()).copied().unwrap_or(0.0);
-        (probability - wanted).abs() <= TOLERANCE
+fn is_close(expected: &BTreeMap<u32, f64>, drawn: &[f32]) -> bool {
+    let known = expected.keys().all(|id| (*id as usize) < drawn.len());
+    let close = |(id, probability): (u32, &f32)| {
+        let wanted = expected.get(&id).copied().unwrap_or(0.0);
+        (f64::from(*probability) - wanted).abs() <= TOLERANCE
     };
-    known && drawn.iter().enumerate().all(close)
+    known && (0..).zip(drawn).all(close)
 }
 
-/// A choice in the form that `expect` has.
-fn choice_json(chosen: &Result<Choice, String>) -> Value {
-    let object = |name: &str, value: Value| Value::Object(Map::from_iter([(name.to_owned(), value)]));
-    match chosen {
-        Err(error) => object("error", error.as_str().into()),
-        Ok(Choice::Stop) => "stop".into(),
-        Ok(Choice::Forced(tokens)) => object("forced", tokens.as_slice().into()),
-        Ok(Choice::Backtrack(count, tokens)) => object("backtrack", json!([count, tokens])),
-        Ok(Choice::Token(token)) => {
-            match WatchedToken::of(token.as_ref()).and_then(|token| token.distribution.as_ref()) {
+impl Expected {
+    /// What would have to be expected for a choice to be right.
+    fn of(chosen: &Result<Choice, String>) -> Self {
+        match chosen {
+            Err(error) => Self::Error(error.clone()),
+            Ok(Choice::Stop) => Self::Stop,
+            Ok(Choice::Forced(tokens)) => Self::Forced(tokens.clone()),
+            Ok(Choice::Backtrack(count, tokens)) => Self::Backtrack(*count, tokens.clone()),
+            Ok(Choice::Token(token)) => match distribution(token.as_ref()) {
                 Some(drawn) => {
-                    let likely = drawn.iter().enumerate().filter(|(_, probability)| **probability > 0.0);
-                    let rounded = |probability: f32| Value::from((f64::from(probability) * 1e5).round() / 1e5);
-                    let written = likely.map(|(id, probability)| (id.to_string(), rounded(*probability)));
-                    object("distribution", Value::Object(written.collect()))
+                    let likely = (0..).zip(drawn).filter(|(_, probability)| **probability > 0.0);
+                    let rounded = |probability: f32| (f64::from(probability) * 1e5).round() / 1e5;
+                    Self::Distribution(likely.map(|(id, probability)| (id, rounded(*probability))).collect())
                 }
-                None => object("token", token.read().map_or(Value::Null, Value::from)),
-            }
+                None => token.read().map_or_else(|error| Self::Error(error.to_string()), Self::Token),
+            },
         }
     }
 }

@@ -5,12 +5,17 @@ use serde_json::{Value, json};
 use wasmlx_components::{AnswerContext, Component, Conversation, Output, Template, Tool};
 use wasmlx_text::Segment;
 
-use super::{Case, CaseOutcome, field, lines};
+use super::{Case, CaseOutcome, field, lines, refuse_beside_error, refuse_unknown};
+
+const FIELDS: [&str; 6] = ["name", "config", "conversation", "segments", "parse", "error"];
+const CONVERSATION_FIELDS: [&str; 6] =
+    ["messages", "tools", "documents", "add_generation_prompt", "options", "context"];
 
 pub(super) fn run(component: &Component, case: &Case, mended: &mut Case) -> Result<CaseOutcome, String> {
     let config = field::<Value>(case, "config")?.unwrap_or_else(|| json!({})).to_string();
     let conversation: Option<Conversation> = field(case, "conversation")?;
     let answers: Vec<Answer> = field(case, "parse")?.unwrap_or_default();
+    refuse_unchecked(case, &answers)?;
     let template = Template::new(component, &config).map_err(|error| error.to_string());
     if let Some(part) = field::<String>(case, "error")? {
         let rendered = template.and_then(|template| render(&template, &conversation.unwrap_or_default()));
@@ -24,7 +29,7 @@ pub(super) fn run(component: &Component, case: &Case, mended: &mut Case) -> Resu
     let mut outcome = CaseOutcome::Passed;
     let mut followed = AnswerContext::default();
     if let Some(conversation) = conversation {
-        let expected: Vec<Value> = field(case, "segments")?.ok_or("it has neither `segments` nor `error`")?;
+        let expected: Vec<Value> = field(case, "segments")?.unwrap_or_default();
         let got = match template.render(&conversation) {
             Ok(segments) => {
                 followed = AnswerContext::new(&conversation, &segments);
@@ -48,6 +53,25 @@ pub(super) fn run(component: &Component, case: &Case, mended: &mut Case) -> Resu
         outcome = outcome.or(answered);
     }
     Ok(outcome)
+}
+
+/// Refuses a case that checks less than it seems to.
+fn refuse_unchecked(case: &Case, answers: &[Answer]) -> Result<(), String> {
+    refuse_unknown("it", case, &FIELDS)?;
+    refuse_beside_error(case, &["segments", "parse"])?;
+    if let Some(Value::Object(conversation)) = case.get("conversation") {
+        refuse_unknown("`conversation`", conversation, &CONVERSATION_FIELDS)?;
+    }
+    let has = |name: &str| case.contains_key(name);
+    match (has("conversation"), has("segments")) {
+        _ if has("error") => Ok(()),
+        (true, false) => Err("it has neither `segments` nor `error`".to_owned()),
+        (false, true) => Err("it has `segments` without `conversation`".to_owned()),
+        (false, false) if answers.is_empty() => {
+            Err("it checks nothing: it has none of `segments`, `parse` and `error`".to_owned())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The segments of a conversation, in the form that cases have.
@@ -81,7 +105,8 @@ impl Answer {
         }
     }
 
-    /// Reads the answer in one piece, cut in two at every place, and character by character.
+    /// Reads the answer in one piece, cut in two at every place, and character by character. Pieces are texts: none ends
+    /// within a character.
     fn run(&self, template: &Template, followed: &AnswerContext) -> CaseOutcome {
         let context = self.context(followed);
         let borders: Vec<usize> = self.text.char_indices().map(|(at, _)| at).skip(1).collect();
