@@ -55,7 +55,7 @@ impl Cache {
     /// [`ComponentErrorKind::InvalidCache`] where the file is not one that this cache wrote; [`ComponentErrorKind::Io`].
     pub(crate) fn load(&self, engine: &wasmtime::Engine, digest: &str) -> Result<Option<Component>, ComponentError> {
         let path = self.path(engine, digest);
-        let file = match fs::read(&path) {
+        let file = match read_plain(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(io_error("read", &path, &error)),
@@ -64,6 +64,7 @@ impl Cache {
             let message = format!("{} is not a compiled component that this host wrote: {why}", path.display());
             ComponentError::new(ComponentErrorKind::InvalidCache, "", message)
         };
+        let file = file.ok_or_else(|| invalid(&"it is no plain file, or larger than all of its files together"))?;
         let (code, artefact) = file.split_at_checked(CODE_LENGTH).ok_or_else(|| invalid(&"it is too short"))?;
         self.code(&path, artefact)?.verify_slice(code).map_err(|_| invalid(&"its content was changed"))?;
         // The code over the bytes and over the file's name holds, under a key that nobody else can read.
@@ -129,6 +130,19 @@ pub(crate) fn deserialize(engine: &wasmtime::Engine, artefact: &[u8]) -> wasmtim
     unsafe {
         Component::deserialize(engine, artefact)
     }
+}
+
+/// A file's bytes; none of what is no plain file or larger than this cache may be. Such is not opened: a pipe would be
+/// waited for, and a file may claim any length without a byte on the disk.
+fn read_plain(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() || metadata.len() > MOST_BYTES {
+        return Ok(None);
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
+    // It may grow meanwhile.
+    File::open(path)?.take(MOST_BYTES).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
 }
 
 /// Notes that a file was used, once a day at most. Where it cannot be noted, the file goes sooner.
@@ -221,10 +235,13 @@ fn not_private() -> io::Error {
 
 /// A key that is this user's alone; none where the file is anything else.
 fn read_key(path: &Path) -> io::Result<Option<[u8; CODE_LENGTH]>> {
-    let is_link = fs::symlink_metadata(path)?.file_type().is_symlink();
+    // Before it is opened, since a pipe would be waited for.
+    if !fs::symlink_metadata(path)?.is_file() {
+        return Ok(None);
+    }
     let mut file = File::open(path)?;
     let metadata = file.metadata()?;
-    if is_link || !metadata.is_file() || metadata.len() != CODE_LENGTH as u64 || !is_private(&metadata) {
+    if !metadata.is_file() || metadata.len() != CODE_LENGTH as u64 || !is_private(&metadata) {
         return Ok(None);
     }
     let mut key = [0; CODE_LENGTH];
@@ -394,6 +411,29 @@ mod tests {
         }
         fs::write(&path, whole).unwrap();
         assert!(cache.load(&engine, "d").unwrap().is_some());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_plain_file_of_a_size_that_can_be_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = wasmtime::Engine::default();
+        let cache = Cache::new(folder.path().to_owned());
+        cache.save("d", &compiled(&engine)).unwrap();
+        let (path, key) = (only_artefact(folder.path()), folder.path().join("key"));
+        let refused = || cache.load(&engine, "d").err().unwrap();
+        // It takes no disk.
+        File::create(&path).unwrap().set_len(MOST_BYTES + 1).unwrap();
+        assert!(refused().to_string().contains("no plain file"), "{}", refused());
+        for path in [&path, &key] {
+            fs::remove_file(path).unwrap();
+            // Whoever opens a pipe waits for somebody at its other end.
+            assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+        }
+        assert_eq!(refused().kind(), ComponentErrorKind::InvalidCache);
+        let anew = Cache::new(folder.path().to_owned());
+        anew.save("d", &compiled(&engine)).unwrap();
+        assert!(anew.load(&engine, "d").unwrap().is_some());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::cancellation::{Cancellation, Wish};
 use crate::conversation::Conversation;
 use crate::generation::{Generated, HeldGeneration};
 use crate::guest_log::GuestLog;
-use crate::limits::{BYTES_PER_CALL, MemoryMeter, check_stops};
+use crate::limits::{BYTES_PER_CALL, MemoryMeter, TRIAL_BYTES, check_stops};
 use crate::log::bytes_of;
 use crate::taped::Taped;
 use crate::template::Template;
@@ -399,11 +399,12 @@ impl ChatState {
         Ok(self.watched(kind, batch))
     }
 
-    /// A prompt by the template of a model, or of the user's choice.
+    /// A prompt by the template of a model, or of the user's choice, of a conversation of so many bytes.
     pub(crate) async fn render(
         &mut self,
         model: Option<&str>,
         mut conversation: Conversation,
+        bytes: usize,
     ) -> wasmtime::Result<Result<Vec<Segment>, ComponentError>> {
         if self.host.script().is_some() {
             return Ok(Ok(Vec::new()));
@@ -419,7 +420,7 @@ impl ChatState {
             Err(error) => return Ok(Err(error)),
         };
         let rendered = blocking(&mut self.budget, move || template.render(&conversation)).await?;
-        Ok(self.watched(ComponentKind::Template, rendered))
+        Ok(if bytes <= TRIAL_BYTES { self.watched(ComponentKind::Template, rendered) } else { rendered })
     }
 
     /// Runs a tool.

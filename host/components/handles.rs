@@ -2,6 +2,8 @@
 
 use wasmlx_backend::{Logits, SampleKey, Token};
 
+use crate::limits::SPELLED_PER_STEP;
+
 /// The bits of a handle's number that are its place in the table; the others are the step it belongs to.
 const PLACE_BITS: u32 = 11;
 
@@ -25,6 +27,8 @@ pub(crate) struct Handles {
     most_readings: u32,
     /// Elements of lists that the guest has named in this step.
     listed: usize,
+    /// Tokens whose bytes it has asked for in this step.
+    spelled: usize,
     key: SampleKey,
 }
 
@@ -44,14 +48,16 @@ pub(crate) enum HandleError {
     TooManyReadings(u32),
     #[error("the lists of a step may have {0} tokens together, and those of this one have more")]
     TooLongLists(usize),
+    #[error("a step, which runs on the device's thread, may ask for the bytes of {0} tokens: ask for more in `open`")]
+    TooManySpelled(usize),
 }
 
 impl Handles {
     /// A table for steps that may do so many operations each, and so many of them that read.
     pub(crate) fn new(most_operations: u32, most_readings: u32) -> Self {
         let key = SampleKey { seed: 0, position: 0, draw: 0 };
-        let (step, places, held, operations, readings, listed) = (0, Vec::new(), 0, 0, 0, 0);
-        Self { step, places, held, operations, most_operations, readings, most_readings, listed, key }
+        let (step, places, held, operations, readings, listed, spelled) = (0, Vec::new(), 0, 0, 0, 0, 0);
+        Self { step, places, held, operations, most_operations, readings, most_readings, listed, spelled, key }
     }
 
     /// Begins a step; returns the number of the handle on its logits. None where the policy keeps too many of the
@@ -60,7 +66,7 @@ impl Handles {
         if self.held > MOST_KEPT {
             return None;
         }
-        (self.operations, self.readings, self.listed) = (0, 0, 0);
+        (self.operations, self.readings, self.listed, self.spelled) = (0, 0, 0, 0);
         self.key = SampleKey { seed, position, draw: 0 };
         self.places.clear();
         self.add(Handle::Logits(logits)).ok()
@@ -94,6 +100,16 @@ impl Handles {
     pub(crate) fn list(&mut self, length: usize, most: usize) -> Result<(), HandleError> {
         self.listed = self.listed.saturating_add(length);
         if self.listed > most { Err(HandleError::TooLongLists(most)) } else { Ok(()) }
+    }
+
+    /// Counts tokens whose bytes the guest asks for: in a step few, elsewhere as many as it likes.
+    pub(crate) fn spell(&mut self, length: usize) -> Result<(), HandleError> {
+        // A step has the place of its own logits at least.
+        if self.places.is_empty() {
+            return Ok(());
+        }
+        self.spelled = self.spelled.saturating_add(length);
+        if self.spelled > SPELLED_PER_STEP { Err(HandleError::TooManySpelled(SPELLED_PER_STEP)) } else { Ok(()) }
     }
 
     /// Takes logits that the guest gave back.

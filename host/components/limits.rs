@@ -144,6 +144,22 @@ pub(crate) const TABLE_ELEMENTS: usize = 65_536;
 /// the host has a copy of each.
 pub(crate) const BYTES_PER_CALL: usize = 32 << 20;
 
+/// The most bytes of a text that a component has encoded, or of a conversation that it has rendered, in one call: a
+/// tokenizer takes up to two hundred times as many, and seconds. A million tokens have about as many, so no text that
+/// fits into a context of 128k tokens is near it.
+pub(crate) const TEXT_BYTES: usize = 4 << 20;
+
+/// The most bytes of the JSON of one call together. A number of one digit takes 72 bytes where it is parsed.
+pub(crate) const JSON_BYTES: usize = 2 << 20;
+
+/// The largest conversation by which a template that breaks down is to blame. Whoever wrote a larger one may have written
+/// it for that, and a template on trial is another's.
+pub(crate) const TRIAL_BYTES: usize = 256 << 10;
+
+/// The most tokens whose bytes a policy may ask for in one step: some take a tokenizer 4 us each, and the step has the
+/// device's thread.
+pub(crate) const SPELLED_PER_STEP: usize = 4096;
+
 /// The most core instances of one component. One made from Python has some 30.
 pub(crate) const PARTS_PER_COMPONENT: u32 = 128;
 
@@ -178,6 +194,24 @@ pub(crate) fn check_parts(code: &Component) -> std::result::Result<(), Component
         }
         Some(_) => Ok(()),
     }
+}
+
+/// That what a component has rendered or encoded, in words, is of no more bytes than make sense.
+pub(crate) fn check_text(what: &str, bytes: usize) -> std::result::Result<(), ComponentError> {
+    if bytes <= TEXT_BYTES {
+        return Ok(());
+    }
+    let message = format!("{what} has {bytes} bytes, and the most at once is {} MiB: shorten it", TEXT_BYTES >> 20);
+    Err(ComponentError::new(ComponentErrorKind::ContextFull, "", message))
+}
+
+/// That the JSON of a call, in words, is of no more bytes than make sense.
+pub(crate) fn check_json(what: &str, bytes: usize) -> std::result::Result<(), ComponentError> {
+    if bytes <= JSON_BYTES {
+        return Ok(());
+    }
+    let message = format!("{what} has {bytes} bytes; the most is {} MiB", JSON_BYTES >> 20);
+    Err(ComponentError::new(ComponentErrorKind::InvalidInput, "", message))
 }
 
 /// That a component names no more stop strings than make sense. They are looked for at every token.

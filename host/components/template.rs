@@ -88,7 +88,7 @@ impl Template {
 
     /// The conversation as a prompt.
     pub fn render(&self, conversation: &Conversation) -> Result<Vec<Segment>, ComponentError> {
-        let conversation = conversation.clone().into();
+        let conversation = conversation.into();
         let segments = self.0.call("render", |Instance { store, world }| {
             world.wasmlx_runner_template().call_render(store, &conversation)
         })?;

@@ -8,6 +8,10 @@
     (func $generate (param i32 i32 i32 i32 i32 i32 i64 i32 i32 i32 i32 i32 i32 i32)))
   (import "wasmlx:runner/contexts@0.1.0" "[resource-drop]context" (func $drop-context (param i32)))
   (import "wasmlx:runner/models@0.1.0" "list" (func $models (param i32)))
+  (import "wasmlx:runner/models@0.1.0" "encode" (func $encode (param i32 i32 i32 i32 i32)))
+  (import "wasmlx:runner/models@0.1.0" "decode" (func $decode (param i32 i32 i32 i32 i32)))
+  (import "wasmlx:runner/templates@0.1.0" "render"
+    (func $render (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))
   (import "wasmlx:runner/history@0.1.0" "append"
     (func $append (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))
   (import "wasmlx:runner/tools@0.1.0" "call" (func $call-tool (param i32 i32 i32 i32 i32)))

@@ -7,6 +7,7 @@
   (import "wasmlx:runner/logits@0.1.0" "[method]logits.top-p" (func $top-p (param i32 f32 i32)))
   (import "wasmlx:runner/logits@0.1.0" "[method]logits.forbid" (func $forbid (param i32 i32 i32 i32)))
   (import "wasmlx:runner/logits@0.1.0" "[resource-drop]logits" (func $drop (param i32)))
+  (import "wasmlx:runner/vocabulary@0.1.0" "token-bytes" (func $token-bytes (param i32 i32 i32)))
   (import "wasmlx:runner/logging@0.1.0" "log" (func $log (param i32 i32 i32)))
   (import "[export]wasmlx:runner/policy@0.1.0" "[resource-new]policy" (func $new (param i32) (result i32)))
 COMMON

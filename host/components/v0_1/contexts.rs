@@ -10,8 +10,9 @@ use wasmtime::component::Resource;
 use super::chat::bindings::wasmlx::runner::contexts::{self, Host, HostContext, HostGeneration};
 use super::templates::checked;
 use super::types::{all, count, wit};
-use crate::chat_state::{ChatState, HeldContext};
+use crate::chat_state::{ChatState, HeldContext, blocking};
 use crate::generation::{Generated, HeldGeneration};
+use crate::limits::check_text;
 use crate::{ComponentError, ComponentErrorKind, GenerateOptions};
 
 impl Host for ChatState {
@@ -90,9 +91,10 @@ impl HostContext for ChatState {
     ) -> Result<Result<Resource<HeldGeneration>, wit::Error>> {
         let mut state = self.enter();
         let contexts::GenerateOptions { max_tokens, stops, seed, tools, grammar } = options;
-        let (tools, grammar) = match (checked(tools), grammar.map(TryInto::try_into).transpose()) {
-            (Ok(tools), Ok(grammar)) => (tools, grammar),
-            (Err(error), _) | (_, Err(error)) => return Ok(state.answer(Err(error))),
+        let parse = move || Ok((checked(tools)?, grammar.map(GrammarSource::try_from).transpose()?));
+        let (tools, grammar) = match blocking(&mut state.budget, parse).await? {
+            Ok(parsed) => parsed,
+            Err(error) => return Ok(state.answer(Err(error))),
         };
         let options = GenerateOptions { max_tokens, stops, seed, tools, grammar };
         let number = state.number(&context);
@@ -176,12 +178,14 @@ async fn read(
     let segments: Vec<Segment> = all(segments);
     let number = state.number(context);
     let take = state.take(call, || json!({"context": number, "segments": segments}))?;
-    let prompted = match take.given()? {
-        Some(prompted) => prompted,
-        None => {
+    let bytes = segments.iter().map(|segment| segment.text().len()).sum();
+    let prompted = match (take.given()?, check_text("the text", bytes)) {
+        (Some(prompted), _) => prompted,
+        (None, Ok(())) => {
             let prompted = state.read(context, move |context| read(context, &segments)).await?;
             prompted.map(Prompted::from)
         }
+        (None, Err(error)) => Err(error),
     };
     take.keep(&prompted);
     Ok(state.answer(prompted.map(Into::into)))

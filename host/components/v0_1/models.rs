@@ -8,6 +8,8 @@ use wasmtime::Result;
 use super::chat::bindings::wasmlx::runner::models::{Host, ModelInfo};
 use super::types::{all, wit};
 use crate::chat_state::{ChatState, blocking, tokenizer};
+use crate::limits::check_text;
+use crate::{ComponentError, ComponentErrorKind};
 
 impl Host for ChatState {
     async fn list(&mut self) -> Result<Vec<ModelInfo>> {
@@ -29,7 +31,11 @@ impl Host for ChatState {
         let ids = match (take.given()?, state.model(Some(&model))) {
             (Some(ids), _) => ids,
             (None, Ok(model)) => {
-                blocking(&mut state.budget, move || Ok(tokenizer(&model)?.encode(&[Segment::Untrusted(text)])?)).await?
+                let encode = move || {
+                    check_text("the text", text.len())?;
+                    Ok(tokenizer(&model)?.encode(&[Segment::Untrusted(text)])?)
+                };
+                blocking(&mut state.budget, encode).await?
             }
             (None, Err(error)) => Err(error),
         };
@@ -43,13 +49,27 @@ impl Host for ChatState {
         let text = match (take.given()?, state.model(Some(&model))) {
             (Some(text), _) => text,
             (None, Ok(model)) => {
-                blocking(&mut state.budget, move || Ok(tokenizer(&model)?.decode(&tokens, false)?)).await?
+                let decode = move || {
+                    check_ids(&model, tokens.len())?;
+                    Ok(tokenizer(&model)?.decode(&tokens, false)?)
+                };
+                blocking(&mut state.budget, decode).await?
             }
             (None, Err(error)) => Err(error),
         };
         take.keep(&text);
         Ok(state.answer(text))
     }
+}
+
+/// That a list of tokens is no longer than a text of the model may be. Each is decoded from a text of its own.
+fn check_ids(model: &wasmlx_engine::Model, tokens: usize) -> std::result::Result<(), ComponentError> {
+    let most = model.info().context_length as usize;
+    if tokens <= most {
+        return Ok(());
+    }
+    let message = format!("{tokens} tokens are more than a text of {} may have ({most}): decode fewer", model.name());
+    Err(ComponentError::new(ComponentErrorKind::InvalidInput, "", message))
 }
 
 /// A model in the list.

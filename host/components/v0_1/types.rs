@@ -1,5 +1,6 @@
 //! Interface `types`: to and from the host's own types.
 
+use serde_json::{Map, Value};
 use wasmlx_text::Segment;
 
 #[allow(unreachable_pub, reason = "the bindings of the other worlds re-export it")]
@@ -49,26 +50,34 @@ impl From<Message> for wit::Message {
     }
 }
 
-impl From<Tool> for wit::Tool {
-    fn from(Tool { name, description, parameters }: Tool) -> Self {
+/// By reference: parsed JSON is many times its text, so it is not copied to be written.
+impl From<&Tool> for wit::Tool {
+    fn from(Tool { name, description, parameters }: &Tool) -> Self {
         // A schema is an object. A text in its place is one that the caller wrote out, right or wrong.
         let parameters = parameters.as_str().map_or_else(|| parameters.to_string(), str::to_owned);
-        Self { name, description, parameters }
+        Self { name: name.clone(), description: description.clone(), parameters }
     }
 }
 
-impl From<Conversation> for wit::Conversation {
-    fn from(conversation: Conversation) -> Self {
+/// By reference, as a [`Tool`].
+impl From<&Conversation> for wit::Conversation {
+    fn from(conversation: &Conversation) -> Self {
         let Conversation { messages, tools, documents, add_generation_prompt, options, context } = conversation;
+        let document = |Document { title, text }: &Document| wit::Document { title: title.clone(), text: text.clone() };
         Self {
-            messages: all(messages),
-            tools: all(tools),
-            documents: documents.into_iter().map(|Document { title, text }| wit::Document { title, text }).collect(),
-            add_generation_prompt,
-            options: serde_json::Value::Object(options).to_string(),
-            context: context.map(|context| serde_json::Value::Object(context).to_string()),
+            messages: all(messages.clone()),
+            tools: tools.iter().map(wit::Tool::from).collect(),
+            documents: documents.iter().map(document).collect(),
+            add_generation_prompt: *add_generation_prompt,
+            options: object_json(options),
+            context: context.as_ref().map(object_json),
         }
     }
+}
+
+/// The text of a JSON object. Writing what was parsed, or made, as one does not fail.
+fn object_json(object: &Map<String, Value>) -> String {
+    serde_json::to_string(object).unwrap_or_default()
 }
 
 impl From<wit::Segment> for Segment {
@@ -117,7 +126,7 @@ impl From<Output> for wit::Output {
 
 impl From<&AnswerContext> for wit::AnswerContext {
     fn from(AnswerContext { prompt_end, tools }: &AnswerContext) -> Self {
-        Self { prompt_end: prompt_end.clone(), tools: all(tools.clone()) }
+        Self { prompt_end: prompt_end.clone(), tools: tools.iter().map(wit::Tool::from).collect() }
     }
 }
 

@@ -10,6 +10,7 @@ impl Host for PolicyState {
     }
 
     fn token_bytes(&mut self, tokens: Vec<u32>) -> Result<Vec<Vec<u8>>, Error> {
+        self.handles.spell(tokens.len())?;
         self.fits(tokens.len())?;
         let Some(tokenizer) = &self.vocabulary.tokenizer else {
             return Err(Error::NotFound("the model was loaded without a tokenizer".into()));

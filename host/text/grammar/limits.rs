@@ -11,6 +11,10 @@ use crate::error::{TextError, TextErrorKind};
 /// The most bytes of a grammar's text. The largest schema in common use (FHIR's, a megabyte) is no answer's.
 const MOST_BYTES: usize = 256 << 10;
 
+/// The most bytes of the text of a JSON Schema: those above, and the blanks of one that is indented. Parsed, it may take forty
+/// times as many.
+const MOST_SCHEMA_TEXT: usize = 4 * MOST_BYTES;
+
 /// The most levels of brackets, as many as serde_json reads.
 const MOST_LEVELS: usize = 128;
 
@@ -43,6 +47,17 @@ pub(super) fn parser_limits() -> ParserLimits {
     }
 }
 
+/// Before the text of a JSON Schema is parsed.
+///
+/// # Errors
+/// [`TextErrorKind::GrammarTooComplex`] for one that is too long.
+pub(super) fn check_schema_text(text: &str) -> Result<(), TextError> {
+    if text.len() <= MOST_SCHEMA_TEXT {
+        return Ok(());
+    }
+    Err(too_large("JSON Schema", &format!("{} bytes, and {MOST_SCHEMA_TEXT} are allowed", text.len())))
+}
+
 /// # Errors
 /// [`TextErrorKind::GrammarTooComplex`] for a text that is too long, or whose brackets are nested too deep.
 pub(super) fn check(source: &GrammarSource) -> Result<(), TextError> {
@@ -50,17 +65,17 @@ pub(super) fn check(source: &GrammarSource) -> Result<(), TextError> {
         GrammarSource::JsonSchema(schema) => (schema_bytes(schema), schema_levels(schema)),
         GrammarSource::Regex(text) | GrammarSource::Lark(text) => (text.len(), bracket_levels(text)),
     };
-    let over = |what: String| {
-        let message = format!("the {} is too large: it has {what}", source.name());
-        Err(TextError::new(TextErrorKind::GrammarTooComplex, message))
-    };
     if levels > MOST_LEVELS {
-        return over(format!("more than {MOST_LEVELS} levels of nesting"));
+        return Err(too_large(source.name(), &format!("more than {MOST_LEVELS} levels of nesting")));
     }
     if bytes > MOST_BYTES {
-        return over(format!("{bytes} bytes, and {MOST_BYTES} are allowed"));
+        return Err(too_large(source.name(), &format!("{bytes} bytes, and {MOST_BYTES} are allowed")));
     }
     Ok(())
+}
+
+fn too_large(name: &str, what: &str) -> TextError {
+    TextError::new(TextErrorKind::GrammarTooComplex, format!("the {name} is too large: it has {what}"))
 }
 
 /// The levels of a value, counted no further than to the one that is too many: this recurses.

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::limits;
 use crate::error::{TextError, TextErrorKind};
 
 /// A grammar as its author writes it.
@@ -20,8 +21,10 @@ impl GrammarSource {
     /// A JSON Schema of its text.
     ///
     /// # Errors
-    /// [`TextErrorKind::GrammarInvalid`] with line and column, where it is no JSON or is nested too deep.
+    /// [`TextErrorKind::GrammarInvalid`] with line and column, where it is no JSON or is nested too deep;
+    /// [`TextErrorKind::GrammarTooComplex`] for one of more than a mebibyte.
     pub fn json_schema(text: &str) -> Result<Self, TextError> {
+        limits::check_schema_text(text)?;
         let schema = serde_json::from_str(text).map_err(|error| {
             TextError::new(TextErrorKind::GrammarInvalid, format!("the JSON Schema is not JSON: {error}"))
         })?;

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use wasmlx_backend::fake::FakeScript;
+use wasmlx_backend::fake::{FakeScript, tokenizer_json};
 use wasmlx_components::{
     AnswerContext, ChatComponent, ChatEvent, ChatSession, Component, ComponentError, ComponentErrorKind, Conversation,
-    Limits, Message, MessageLog, PolicyComponent, Runtime, Template,
+    Limits, Message, MessageLog, PolicyComponent, Runtime, Template, Vocabulary,
 };
 use wasmlx_engine::{EngineError, Event, FinishReason, GenerateRequest, PolicyError, PolicyErrorKind, Sampling};
-use wasmlx_text::Segment;
+use wasmlx_text::{Segment, Tokenizer};
 
 use crate::chats::{self, TestHost};
 use crate::guests::{Attack, GOOD, Guest, component, runtime, runtime_with};
@@ -106,8 +106,29 @@ fn chats_that_lie() {
         ("appends-without-end", Kind::OutOfMemory, "more than 1024 messages"),
         ("appends-megabytes", Kind::OutOfMemory, "more than 32 MiB"),
         ("logs-without-end-in-a-chat", Kind::Deadline, "30 ms of its own compute"),
+        ("renders-megabytes", Kind::ContextFull, "the conversation has 5243144 bytes, and the most at once is 4 MiB"),
+        ("renders-megabytes-of-json", Kind::InvalidInput, "the conversation has 2621440 bytes; the most is 2 MiB"),
+        ("prompts-megabytes", Kind::ContextFull, "the text has 5242880 bytes, and the most at once is 4 MiB"),
+        ("encodes-megabytes", Kind::ContextFull, "the text has 5242880 bytes, and the most at once is 4 MiB"),
+        ("decodes-without-end", Kind::InvalidInput, "5000 tokens are more than a text of fake may have (4096)"),
+        ("calls-with-megabytes", Kind::InvalidInput, "the arguments has 3145728 bytes; the most is 2 MiB"),
     ];
     attack_all("chats that lie", &table, Guest::chat, |component| chats::one_turn(component, None));
+}
+
+#[test]
+fn a_step_spells_few_tokens() {
+    let component = PolicyComponent::new(&guest("spells-without-end").policy()).unwrap();
+    let tokenizer = Tokenizer::from_bytes(tokenizer_json().as_bytes()).unwrap();
+    let vocabulary = Vocabulary { tokenizer: Some(tokenizer), ..vocabulary() };
+    let mut others = Others::new("a step that spells");
+    let attack = || {
+        let mut policy = component.instantiate("{}", None, &vocabulary)?;
+        policy.step(&INFO, logits()).map(drop).map_err(of_policy)
+    };
+    let error = others.attacked("spells-without-end", attack).unwrap_err();
+    assert_eq!(error.kind(), Kind::InvalidInput, "{error}");
+    assert!(error.message().contains("the bytes of 4096 tokens"), "{error}");
 }
 
 /// What a policy makes of an answer of at most 32 tokens.

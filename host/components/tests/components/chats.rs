@@ -319,6 +319,20 @@ fn a_template_that_traps_fails_the_turn_and_is_named() {
 }
 
 #[test]
+fn a_template_is_not_to_blame_where_the_conversation_is_larger_than_it_must_bear() {
+    let tokio = tokio();
+    // Its `render`.
+    let template = Guest { place: 2, attack: Attack::Loop, ..GOOD }.template();
+    let host = Arc::new(TestHost::new(&tokio, FakeScript::new(), template));
+    let session = shipped(&tokio, &host);
+    for (text, faults) in [("Hi".to_owned(), 1), ("Hi".repeat(256 << 10), 0)] {
+        let error = events(&session, &text).unwrap_err();
+        assert_eq!((error.kind(), error.component()), (ComponentErrorKind::Deadline, "template"), "{error}");
+        assert_eq!(host.ends.lock().unwrap().last().unwrap().faults.len(), faults);
+    }
+}
+
+#[test]
 fn a_policy_that_traps_fails_the_turn_and_is_named() {
     let tokio = tokio();
     let policy = PolicyComponent::new(&Guest { place: 4, attack: Attack::Trap, ..GOOD }.policy()).unwrap();

@@ -211,6 +211,10 @@ fn what_is_no_grammar_is_refused_and_says_where() {
     let error = GrammarSource::json_schema("{\"type\":\n nonsense}").unwrap_err();
     assert!(error.to_string().contains("line 2 column 3"), "{error}");
     assert!(GrammarSource::json_schema(&"[".repeat(100_000)).unwrap_err().to_string().contains("recursion limit"));
+    // It is no JSON either, which is not looked at.
+    let error = GrammarSource::json_schema(&"[".repeat((1 << 20) + 1)).unwrap_err();
+    assert_eq!(error.kind(), TextErrorKind::GrammarTooComplex, "{error}");
+    assert!(error.to_string().contains("1048577 bytes, and 1048576 are allowed"), "{error}");
 }
 
 /// What is over a limit is refused at once or at a token, and what is merely large is taken.

@@ -1,0 +1,6 @@
+;; chat send: the ids of a text of five megabytes.
+(drop (memory.grow (i32.const 96)))
+;; "fake"
+(i32.store (i32.const 2112) (i32.const 0x656b6166))
+(call $encode (i32.const 2112) (i32.const 4) (i32.const 65536) (i32.const 0x500000) (i32.const 2048))
+(if (i32.load8_u (i32.const 2048)) (then (return (i32.const 2048))))
