@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use cpu_time::ThreadTime;
 use serde_json::json;
-use wasmlx_engine::{Context, EngineError, EngineErrorKind, Model, PromptInfo};
+use wasmlx_engine::{Context, EngineError, EngineErrorKind, Footprint, GenerateRequest, Generation, Model, PromptInfo};
 use wasmlx_text::{Segment, Tokenizer};
 use wasmtime::component::{Resource, ResourceTable, ResourceTableError};
 
@@ -19,7 +19,7 @@ use crate::limits::{BYTES_PER_CALL, MemoryMeter, TRIAL_BYTES, check_stops};
 use crate::log::bytes_of;
 use crate::taped::Taped;
 use crate::template::Template;
-use crate::token_budget::TokenBudget;
+use crate::token_budget::{Reservation, TokenBudget};
 use crate::v0_1::types::wit;
 use crate::{
     AnswerContext, ChatHost, ComponentError, ComponentErrorKind, ComponentKind, GenerateOptions, Message, MessageLog,
@@ -29,8 +29,7 @@ use crate::{
 /// The most contexts and generations of a session at once.
 const MOST_HANDLES: usize = 64;
 
-/// The most tokens that a session's contexts may hold together, in context lengths of the model: each may take its
-/// place on the device.
+/// The most tokens that a session's contexts may hold together, on the device too, in context lengths of the model.
 const MOST_HELD: usize = 4;
 
 /// The most messages that a component may append in one turn.
@@ -64,6 +63,9 @@ pub(crate) struct ChatState {
     told: Option<ComponentError>,
     /// What an earlier instance of the session had read, for the first context that this one opens.
     kept: Option<Context>,
+    /// What the session's contexts take up: of those that there are, and of those that were dropped while their
+    /// generations run.
+    footprints: Vec<Footprint>,
     /// The context that was used last, by its handle's number.
     used: Option<u32>,
     /// The components that broke down in this turn.
@@ -114,6 +116,7 @@ impl ChatState {
             appended_bytes: 0,
             told: None,
             kept: None,
+            footprints: Vec::new(),
             used: None,
             faults: Vec::new(),
             is_excused: false,
@@ -144,6 +147,7 @@ impl ChatState {
 
     /// Lets the first context that is opened be this one, which is vacant.
     pub(crate) fn keep(&mut self, context: Context) {
+        self.footprints.push(context.footprint());
         self.kept = Some(context);
     }
 
@@ -227,11 +231,20 @@ impl ChatState {
             Some(_) => HeldContext::Scripted,
             None => {
                 let model = self.model(model)?;
-                let kept = self.kept.take_if(|context| context.model().is_same(&model));
-                HeldContext::Model(Some(kept.unwrap_or_else(|| model.new_context())))
+                match self.kept.take_if(|context| context.model().is_same(&model)) {
+                    Some(kept) => HeldContext::Model(Some(kept)),
+                    None => self.counted(model.new_context()),
+                }
             }
         };
         self.hold(held)
+    }
+
+    /// A new context, which from here on is among those that the session is to hold no more than it may of.
+    fn counted(&mut self, context: Context) -> HeldContext {
+        self.footprints.retain(|footprint| footprint.tokens().is_some());
+        self.footprints.push(context.footprint());
+        HeldContext::Model(Some(context))
     }
 
     /// A handle of a context or a generation.
@@ -283,20 +296,25 @@ impl ChatState {
         &mut self,
         context: &Resource<HeldContext>,
     ) -> wasmtime::Result<Result<Resource<HeldContext>, ComponentError>> {
-        if let Err(error) = self.check_held(context)? {
-            return Ok(Err(error));
-        }
-        let cancellation = self.cancellation.clone();
+        let (cancellation, held) = (self.cancellation.clone(), self.held());
         let fork = match self.context(context)? {
-            Some(context) => tokio::select! {
-                biased;
-                fork = context.fork() => fork.map(|fork| HeldContext::Model(Some(fork))).map_err(Into::into),
-                // The device makes it between two steps, of which one may take long.
-                () = cancellation.cancelled() => Err(cancelled()),
-            },
-            None => Ok(HeldContext::Scripted),
+            Some(context) => {
+                if let Err(error) = check_held(context.model(), held, context.held()) {
+                    return Ok(Err(error));
+                }
+                tokio::select! {
+                    biased;
+                    fork = context.fork() => fork.map_err(Into::into),
+                    // The device makes it between two steps, of which one may take long.
+                    () = cancellation.cancelled() => Err(cancelled()),
+                }
+            }
+            None => return Ok(self.hold(HeldContext::Scripted)),
         };
-        Ok(fork.and_then(|fork| self.hold(fork)))
+        Ok(fork.and_then(|fork| {
+            let fork = self.counted(fork);
+            self.hold(fork)
+        }))
     }
 
     /// Goes on with a context's text.
@@ -320,17 +338,14 @@ impl ChatState {
                 Err(error) => Err(error),
             });
         }
-        if let Err(error) = self.check_held(context)? {
-            return Ok(Err(error));
-        }
-        let Some(held) = self.context(context)? else { return Err(lost()) };
-        let model = held.model().clone();
+        let Some(read) = self.context(context)? else { return Err(lost()) };
+        let model = read.model().clone();
         let template = match self.template(&model).await? {
             Ok(template) => template,
             Err(error) => return Ok(Err(error)),
         };
         let (host, cancellation, tokens) = (Arc::clone(&self.host), self.cancellation.clone(), self.tokens.clone());
-        let is_recorded = self.taped.is_recording();
+        let (is_recorded, held) = (self.taped.is_recording(), self.held());
         // Each failure with the component whose it would be.
         let begin = move |context: &mut Context| {
             let of = |kind| move |error: ComponentError| (kind, error);
@@ -352,11 +367,9 @@ impl ChatState {
                 });
             }
             let parser = template.parser(&answer).map_err(template_failed)?;
-            let reservation = tokens.reserve(request.max_tokens, Instant::now()).map_err(policy_failed)?;
-            if let Some(reservation) = &reservation {
-                request.max_tokens = reservation.tokens();
-            }
-            let generation = context.generate(request).map_err(|error| policy_failed(error.into()))?;
+            let more = context.held_by_answer(request.max_tokens) - context.held();
+            check_held(context.model(), held, more).map_err(policy_failed)?;
+            let (generation, reservation) = generate(context, request, &tokens).map_err(policy_failed)?;
             cancellation.covers(generation.cancel_token());
             Ok(HeldGeneration::new(generation, parser, reservation, is_recorded))
         };
@@ -368,20 +381,9 @@ impl ChatState {
         })
     }
 
-    /// That the session's contexts do not hold more than they may, before one of them takes more of the device.
-    fn check_held(&mut self, context: &Resource<HeldContext>) -> wasmtime::Result<Result<(), ComponentError>> {
-        let Some(context) = self.context(context)? else { return Ok(Ok(())) };
-        let most = (context.model().info().context_length as usize).saturating_mul(MOST_HELD);
-        let held = self.table.iter_mut().filter_map(|entry| match entry.downcast_ref() {
-            Some(HeldContext::Model(Some(context))) => Some(context.len()),
-            _ => None,
-        });
-        let held: usize = held.sum();
-        if held <= most {
-            return Ok(Ok(()));
-        }
-        let message = format!("the session's contexts hold {held} tokens, the most is {most}: drop or truncate some");
-        Ok(Err(ComponentError::new(ComponentErrorKind::OutOfMemory, "", message)))
+    /// How many tokens the session's contexts hold together.
+    fn held(&self) -> usize {
+        self.footprints.iter().filter_map(Footprint::tokens).sum()
     }
 
     /// The next events of a generation.
@@ -548,6 +550,39 @@ pub(crate) fn tokenizer(model: &Model) -> Result<&Tokenizer, ComponentError> {
         let message = format!("the model {} was loaded without a tokenizer", model.name());
         ComponentError::new(ComponentErrorKind::NotFound, "", message)
     })
+}
+
+/// Begins a generation, for which the session's tokens a minute are taken out.
+fn generate(
+    context: &mut Context,
+    mut request: GenerateRequest,
+    tokens: &TokenBudget,
+) -> Result<(Generation, Option<Reservation>), ComponentError> {
+    let reservation = tokens.reserve(request.max_tokens, context.unread(), Instant::now())?;
+    if let Some(reservation) = &reservation {
+        request.max_tokens = reservation.tokens();
+    }
+    match context.generate(request) {
+        Ok(generation) => Ok((generation, reservation)),
+        Err(error) => {
+            if let Some(reservation) = reservation {
+                reservation.settle(0);
+            }
+            Err(error.into())
+        }
+    }
+}
+
+/// That a session's contexts, which hold so many tokens, may come to hold `more`.
+fn check_held(model: &Model, held: usize, more: usize) -> Result<(), ComponentError> {
+    let most = (model.info().context_length as usize).saturating_mul(MOST_HELD);
+    let held = held.saturating_add(more);
+    if held <= most {
+        return Ok(());
+    }
+    let message =
+        format!("the session's contexts would come to hold {held} tokens, the most is {most}: drop some of them");
+    Err(ComponentError::new(ComponentErrorKind::OutOfMemory, "", message))
 }
 
 fn cancelled() -> ComponentError {

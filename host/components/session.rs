@@ -291,10 +291,13 @@ impl Session {
         self.saved = saved;
     }
 
-    /// An instance begins, with what the one before has read.
+    /// An instance begins, with what the one before has read. From here on its component's limit of tokens holds: one
+    /// that does not come so far changes nothing for the one that stays.
     fn settle_in(&mut self, mut live: Live) {
+        let state = live.store.data_mut();
+        self.tokens.set_limit(state.permissions.tokens(), Instant::now());
         if let Some(context) = self.context.take() {
-            live.store.data_mut().keep(context);
+            state.keep(context);
         }
         self.live = Some(live);
     }
@@ -353,7 +356,6 @@ impl Session {
         let memory = component.runtime().meter(component.kind()).map_err(|error| error.of(component.name()))?;
         let budget = Budget::new(limits.chat_slice, limits.chat_session, *computed);
         let permissions = Permissions::new(component, &self.host.grants());
-        self.tokens.set_limit(permissions.tokens(), Instant::now());
         let (host, tokens) = (Arc::clone(&self.host), self.tokens.clone());
         let state = ChatState::new(memory, budget, host, permissions, tokens, self.log.clone(), guest_log.clone());
         let mut store = Store::new(linked.engine(), state);

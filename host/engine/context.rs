@@ -10,6 +10,7 @@ use crate::cancel::CancelToken;
 use crate::constraint::Constraint;
 use crate::device::Command;
 use crate::event::{GenerateRequest, Sampling};
+use crate::footprint::Footprint;
 use crate::generation::{Answer, Generation};
 use crate::model::Model;
 use crate::output::Output;
@@ -49,16 +50,13 @@ pub struct PromptInfo {
 impl Context {
     pub(crate) fn new(model: Model) -> Self {
         let transcript = Transcript::new(model.tokenizer().cloned());
-        Self::with(model, transcript)
+        Self::with(model, transcript, None)
     }
 
-    fn with(model: Model, transcript: Transcript) -> Self {
+    fn with(model: Model, transcript: Transcript, reached: Option<usize>) -> Self {
         let id = model.device().new_context();
-        Self {
-            model,
-            id,
-            state: Arc::new(ContextState(Mutex::new(State { transcript, former: None, running: false }))),
-        }
+        let state = State { transcript, former: None, reached, running: None };
+        Self { model, id, state: Arc::new(ContextState(Mutex::new(state))) }
     }
 
     /// The model that reads it.
@@ -125,14 +123,41 @@ impl Context {
         self.len() == 0
     }
 
+    /// How many tokens of the text the device has yet to read, as far as is known: one at least, unless it is empty.
+    pub fn unread(&self) -> usize {
+        let state = self.state.lock();
+        let tokens = state.transcript.ids().len();
+        tokens - state.transcript.read().min(tokens.saturating_sub(1))
+    }
+
+    /// How many tokens the context takes up at most: its text's, those that the device has room for on its behalf, and
+    /// those that a running generation may come to. A cache keeps the room that it once had, so only dropping the
+    /// context makes this less.
+    pub fn held(&self) -> usize {
+        self.state.held()
+    }
+
+    /// What that would be while an answer of at most so many tokens is generated.
+    pub fn held_by_answer(&self, max_tokens: usize) -> usize {
+        self.held().max(self.length_after(self.len(), max_tokens))
+    }
+
+    /// What [`Context::held`] says, for somebody who does not own the context.
+    pub fn footprint(&self) -> Footprint {
+        Footprint::of(&self.state)
+    }
+
     /// A second context with the same text; what was read need not be read again.
     ///
     /// # Errors
     /// [`EngineErrorKind::Busy`], [`EngineErrorKind::Unloaded`], [`EngineErrorKind::OutOfMemory`].
     pub async fn fork(&self) -> Result<Self, EngineError> {
         self.model.check_loaded()?;
-        let transcript = self.state.idle()?.transcript.clone();
-        let fork = Self::with(self.model.clone(), transcript);
+        let (transcript, reached) = {
+            let state = self.state.idle()?;
+            (state.transcript.clone(), state.reached)
+        };
+        let fork = Self::with(self.model.clone(), transcript, reached);
         self.model.device().ask(|reply| Command::Fork(self.id, fork.id, reply)).await??;
         Ok(fork)
     }
@@ -182,6 +207,7 @@ impl Context {
         let constraint = self.constraint(&request)?;
         let text = self.model.tokenizer().map(|tokenizer| text_state(tokenizer, &tokens, request.stops)).transpose();
         let output = Output::new(text.map_err(text_failed)?, withheld);
+        let limit = self.length_after(tokens.len(), request.max_tokens);
         let (updates, receiver) = unbounded_channel();
         let cancel = CancelToken::new();
         let device = self.model.device();
@@ -203,7 +229,7 @@ impl Context {
             asked,
         })))?;
         device.watch().cover(covered, cancel.clone());
-        state.running = true;
+        state.running = Some(limit);
         let answer = Answer {
             context: Arc::clone(&self.state),
             end_tokens: request.end_tokens,
@@ -211,6 +237,11 @@ impl Context {
             text: String::new(),
         };
         Ok(Generation::new(receiver, cancel, device.end().clone(), answer))
+    }
+
+    /// How long a text may become by an answer.
+    fn length_after(&self, tokens: usize, max_tokens: usize) -> usize {
+        tokens.saturating_add(max_tokens).min(self.model.info().context_length as usize)
     }
 
     /// Whether a request makes sense. Says how many tokens are to be withheld from the reader.
@@ -297,8 +328,11 @@ impl Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
-        // Where the device is gone, so is the cache.
-        let _ = self.model.device().send(Command::DropContext(self.id));
+        let state = self.state.lock();
+        if state.reached.is_some() || state.running.is_some() {
+            // Where the device is gone, so is the cache.
+            let _ = self.model.device().send(Command::DropContext(self.id));
+        }
     }
 }
 
@@ -309,7 +343,11 @@ struct State {
     transcript: Transcript,
     /// The text before the context was vacated; none once there is another.
     former: Option<Transcript>,
-    running: bool,
+    /// The most tokens that the device may have read of it by the end of a generation; none where there was none, so
+    /// that the device does not know of it.
+    reached: Option<usize>,
+    /// How many tokens the text of the running generation may come to; none where none runs.
+    running: Option<usize>,
 }
 
 /// What a new text is compared with.
@@ -338,7 +376,7 @@ impl ContextState {
     /// [`EngineErrorKind::Busy`] while a generation runs.
     fn idle(&self) -> Result<MutexGuard<'_, State>, EngineError> {
         let state = self.lock();
-        if state.running {
+        if state.running.is_some() {
             let message = "the context is generating: wait for the answer's end, or cancel or drop it first";
             return Err(EngineError::new(EngineErrorKind::Busy, message));
         }
@@ -349,7 +387,16 @@ impl ContextState {
     pub(crate) fn settle(&self, ids: Vec<u32>, shown: &str, read: Option<usize>) {
         let mut state = self.lock();
         state.transcript.answer(ids, shown, read);
-        state.running = false;
+        let limit = state.running.take();
+        // Where nobody says how much was read, it may be all that was allowed.
+        state.reached = state.reached.max(read.or(limit));
+    }
+
+    /// What [`Context::held`] says.
+    pub(crate) fn held(&self) -> usize {
+        let state = self.lock();
+        let device = state.reached.max(state.running).unwrap_or(0);
+        device.max(state.transcript.ids().len())
     }
 }
 

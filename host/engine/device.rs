@@ -20,6 +20,10 @@ use crate::start::Start;
 use crate::watch::{Patience, Watch};
 use crate::{EngineError, EngineErrorKind};
 
+/// How many commands are served between two steps. Whoever sends them without end delays generations by that; if all
+/// were served first, there would be no step any more.
+const COMMANDS_A_STEP: usize = 64;
+
 /// Something for the device thread to do. A reply is dropped unanswered where the thread ends before.
 pub(crate) enum Command {
     Stats(oneshot::Sender<EngineStats>),
@@ -165,6 +169,7 @@ impl Device {
     /// Handles commands between steps until it is stopped, or nobody is left who could send one and nothing is left
     /// to do. Gives back whom to tell that everything is gone.
     fn run(mut self, commands: &Receiver<Command>) -> Option<oneshot::Sender<()>> {
+        let mut served = 0;
         loop {
             if self.watch.is_hung() {
                 // It came back after all, but everyone was told otherwise.
@@ -172,13 +177,14 @@ impl Device {
             }
             let command = if self.scheduler.is_idle() {
                 self.watch.rest();
+                served = 0;
                 match commands.recv() {
                     Ok(command) => Some(command),
                     Err(_) => return None,
                 }
             } else {
                 // Whoever has gone away leaves generations that are to end first.
-                commands.try_recv().ok()
+                (served < COMMANDS_A_STEP).then(|| commands.try_recv().ok()).flatten()
             };
             match command {
                 Some(Command::Stop(reply)) => {
@@ -187,6 +193,7 @@ impl Device {
                     return Some(reply);
                 }
                 Some(command) => {
+                    served += 1;
                     // These take as long as they take; whoever waits for one sees how far it is.
                     match command {
                         Command::Load(..) | Command::Quantize(..) => self.watch.rest(),
@@ -195,6 +202,7 @@ impl Device {
                     self.handle(command);
                 }
                 None => {
+                    served = 0;
                     self.watch.begin();
                     self.scheduler.step(&mut *self.backend);
                 }

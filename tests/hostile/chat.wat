@@ -6,7 +6,10 @@
   (import "wasmlx:runner/contexts@0.1.0" "[method]context.prompt" (func $prompt (param i32 i32 i32 i32)))
   (import "wasmlx:runner/contexts@0.1.0" "[method]context.generate"
     (func $generate (param i32 i32 i32 i32 i32 i32 i64 i32 i32 i32 i32 i32 i32 i32)))
+  (import "wasmlx:runner/contexts@0.1.0" "[method]context.truncate" (func $truncate (param i32 i32 i32)))
+  (import "wasmlx:runner/contexts@0.1.0" "[method]generation.next-batch" (func $generated (param i32 i32 i32)))
   (import "wasmlx:runner/contexts@0.1.0" "[resource-drop]context" (func $drop-context (param i32)))
+  (import "wasmlx:runner/contexts@0.1.0" "[resource-drop]generation" (func $drop-generation (param i32)))
   (import "wasmlx:runner/models@0.1.0" "list" (func $models (param i32)))
   (import "wasmlx:runner/models@0.1.0" "encode" (func $encode (param i32 i32 i32 i32 i32)))
   (import "wasmlx:runner/models@0.1.0" "decode" (func $decode (param i32 i32 i32 i32 i32)))

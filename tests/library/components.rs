@@ -4,6 +4,7 @@ use serde_json::{Map, json};
 use wasmlx::backend::fake::FakeScript;
 use wasmlx::{AnswerContext, CaseOutcome, ComponentRef, Conversation, ErrorKind, Host, Message, Output, Segment};
 
+use crate::guests::{GOOD, Guest};
 use crate::support::{Folders, answers, told};
 use crate::trapping::trapping;
 
@@ -63,6 +64,18 @@ async fn cases_are_run_and_reported() {
     assert!(matches!(&report.cases[1].outcome, CaseOutcome::Failed { expected, .. } if expected == "no plan"));
     let error = host.test_component("default-policy", folder.path().join("none")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn a_case_ends_an_agent_that_prints_without_end() {
+    let (_folders, host) = host();
+    let folder = tempfile::tempdir().unwrap();
+    let cases = json!([{"name": "prints", "args": [], "error": "it printed more than 64 MiB"}]);
+    std::fs::write(folder.path().join("runs.json"), cases.to_string()).unwrap();
+    let agent = Guest { special: Some("prints-without-end"), ..GOOD }.agent_bytes();
+    let agent = ComponentRef::Bytes { name: "prints".to_owned(), bytes: agent.into() };
+    let report = host.test_component(agent, folder.path()).await.unwrap();
+    assert_eq!(report.cases[0].outcome, CaseOutcome::Passed);
 }
 
 #[tokio::test]

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use hyper::body::Bytes;
 use tokio::io::AsyncWrite;
 use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TrySendError;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError};
 
@@ -13,8 +12,11 @@ use super::AgentEvent;
 use crate::guest_log::{GuestLog, Level};
 use crate::{ComponentError, ComponentErrorKind};
 
-/// How many bytes may wait for a slow reader before the agent has to.
+/// How many bytes of what is written may wait for a slow reader before the agent has to.
 const HELD_BYTES: usize = 64 << 10;
+
+/// The most bytes that become one event. Its text has thrice as many at most, where none of them is UTF-8.
+const EVENT_BYTES: usize = 16 << 10;
 
 /// Where events go.
 pub(super) type Events = mpsc::Sender<Result<AgentEvent, ComponentError>>;
@@ -37,9 +39,10 @@ impl Console {
     /// # Errors
     /// [`ComponentErrorKind::Cancelled`] where the reader is gone.
     pub(crate) async fn print(&self, text: &str) -> Result<(), ComponentError> {
-        self.lock().extend_from_slice(text.as_bytes());
-        while first_text(&self.lock()).is_some() {
-            self.drain().await?;
+        // A piece at a time: all of it would wait here otherwise, however long it is.
+        for piece in text.as_bytes().chunks(EVENT_BYTES) {
+            self.lock().extend_from_slice(piece);
+            self.send().await?;
         }
         Ok(())
     }
@@ -47,7 +50,7 @@ impl Console {
     /// Sends what is left, a character that never became whole too.
     pub(super) async fn finish(&self) {
         // Where the reader is gone, nobody misses it.
-        if self.print("").await.is_ok() {
+        if self.send().await.is_ok() {
             let rest = String::from_utf8_lossy(&std::mem::take(&mut *self.lock())).into_owned();
             let _ = self.print(&rest).await;
         }
@@ -57,12 +60,19 @@ impl Console {
     fn hold(&self, bytes: &[u8]) {
         let mut held = self.lock();
         held.extend_from_slice(bytes);
-        while let Some((text, length)) = first_text(&held) {
-            match self.events.try_send(Ok(AgentEvent::Output(text))) {
-                Ok(()) | Err(TrySendError::Closed(_)) => drop(held.drain(..length)),
-                Err(TrySendError::Full(_)) => return,
-            }
+        while is_ready(&held) {
+            // What has no place waits; a reader that is gone misses nothing.
+            let Ok(place) = self.events.try_reserve() else { return };
+            place.send(Ok(AgentEvent::Output(take_text(&mut held))));
         }
+    }
+
+    /// Waits until the reader's queue has all that is held, but for a character that is not whole.
+    async fn send(&self) -> Result<(), ComponentError> {
+        while is_ready(&self.lock()) {
+            self.drain().await?;
+        }
+        Ok(())
     }
 
     /// Waits for a place, and sends some of what there is.
@@ -70,9 +80,8 @@ impl Console {
         let gone = |_| ComponentError::new(ComponentErrorKind::Cancelled, "", "nobody reads what the agent says");
         let place = self.events.reserve().await.map_err(gone)?;
         let mut held = self.lock();
-        if let Some((text, length)) = first_text(&held) {
-            held.drain(..length);
-            place.send(Ok(AgentEvent::Output(text)));
+        if is_ready(&held) {
+            place.send(Ok(AgentEvent::Output(take_text(&mut held))));
         }
         Ok(())
     }
@@ -87,22 +96,35 @@ impl Console {
     }
 }
 
-/// The text that some bytes begin with, and how many bytes it is of; none where that is a character that may become
-/// whole. What is no UTF-8 is a replacement character.
-fn first_text(bytes: &[u8]) -> Option<(String, usize)> {
-    let error = match std::str::from_utf8(bytes) {
-        Ok("") => return None,
-        Ok(text) => return Some((text.to_owned(), bytes.len())),
-        Err(error) => error,
-    };
-    match (error.valid_up_to(), error.error_len()) {
-        (0, None) => None,
-        (valid, None) => Some((String::from_utf8_lossy(&bytes[..valid]).into_owned(), valid)),
-        (valid, Some(wrong)) => {
-            let length = valid + wrong;
-            Some((String::from_utf8_lossy(&bytes[..length]).into_owned(), length))
-        }
+/// Whether some bytes begin with text, not with a character that may become whole.
+fn is_ready(bytes: &[u8]) -> bool {
+    text_length(bytes) > 0
+}
+
+/// Takes an event's text from the beginning of some bytes. What is no UTF-8 is a replacement character.
+fn take_text(bytes: &mut Vec<u8>) -> String {
+    let length = text_length(bytes);
+    let text = String::from_utf8_lossy(&bytes[..length]).into_owned();
+    bytes.drain(..length);
+    text
+}
+
+/// How many of some bytes are an event's text: all that it may have, but for a character at their end that may become
+/// whole.
+fn text_length(bytes: &[u8]) -> usize {
+    let bytes = &bytes[..bytes.len().min(EVENT_BYTES)];
+    let end = bytes.utf8_chunks().last().map_or(&[][..], |chunk| chunk.invalid());
+    let is_half = std::str::from_utf8(end).is_err_and(|error| error.error_len().is_none());
+    bytes.len() - if is_half { end.len() } else { 0 }
+}
+
+/// That a guest writes no more than it was permitted to. It need not have asked.
+fn check_permit(permit: usize, bytes: &[u8]) -> Result<(), StreamError> {
+    if bytes.len() <= permit {
+        return Ok(());
     }
+    let message = format!("it wrote {} bytes where `check-write` permits {permit}", bytes.len());
+    Err(StreamError::trap(&message))
 }
 
 impl StdoutStream for Console {
@@ -132,6 +154,7 @@ impl Pollable for Console {
 
 impl OutputStream for Console {
     fn write(&mut self, bytes: Bytes) -> Result<(), StreamError> {
+        check_permit(self.check_write()?, &bytes)?;
         self.hold(&bytes);
         Ok(())
     }
@@ -216,6 +239,7 @@ impl Pollable for Stderr {
 
 impl OutputStream for Stderr {
     fn write(&mut self, bytes: Bytes) -> Result<(), StreamError> {
+        check_permit(self.check_write()?, &bytes)?;
         self.take(&bytes);
         Ok(())
     }
@@ -231,6 +255,9 @@ impl OutputStream for Stderr {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
     use super::*;
 
     /// All that a reader gets while `say` says it.
@@ -248,6 +275,7 @@ mod tests {
                 let mut text = String::new();
                 while let Some(event) = reader.recv().await {
                     let Ok(AgentEvent::Output(part)) = event else { panic!("{event:?}") };
+                    assert!(part.len() <= 3 * EVENT_BYTES, "an event of {} bytes", part.len());
                     text.push_str(&part);
                 }
                 text
@@ -270,6 +298,13 @@ mod tests {
             read(async |console| console.write(Bytes::from_static(b"a\xffb\xe2\x82")).unwrap()),
             "a\u{fffd}b\u{fffd}"
         );
+        // A half one that others follow is wrong for good; one that an event's end divides is whole in the next.
+        assert_eq!(
+            read(async |console| console.write(Bytes::from_static(b"\xe2\x82a\xe2\x82\xffb")).unwrap()),
+            "\u{fffd}a\u{fffd}\u{fffd}b"
+        );
+        let text = "€".repeat(EVENT_BYTES);
+        assert_eq!(read(async |console| console.print(&text).await.unwrap()), text);
     }
 
     #[test]
@@ -291,8 +326,29 @@ mod tests {
             console.write(Bytes::from(vec![b'x'; room])).unwrap();
             written += room;
         }
-        assert_eq!(written, 2 * HELD_BYTES, "one event under way, as much held");
+        assert_eq!(written, EVENT_BYTES + HELD_BYTES, "one event under way, the rest held");
         drop(reader);
         assert!(matches!(console.check_write(), Err(StreamError::Closed)));
+    }
+
+    #[test]
+    fn what_is_printed_waits_in_the_guest() {
+        let (events, _reader) = mpsc::channel(1);
+        let console = Console::new(events);
+        let text = "\u{1f600}".repeat(1 << 20);
+        let mut print = pin!(console.print(&text));
+        assert!(print.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert!(console.lock().len() <= EVENT_BYTES, "{} bytes are held", console.lock().len());
+    }
+
+    #[test]
+    fn nobody_writes_more_than_is_permitted() {
+        let (events, _reader) = mpsc::channel(1);
+        let mut console = Console::new(events);
+        let room = console.check_write().unwrap();
+        let refused = console.write(Bytes::from(vec![b'x'; room + 1]));
+        assert!(matches!(refused, Err(StreamError::Trap(_))), "{refused:?}");
+        assert!(console.lock().is_empty());
+        console.write(Bytes::from(vec![b'x'; room])).unwrap();
     }
 }

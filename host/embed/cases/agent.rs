@@ -15,6 +15,9 @@ const FIELDS: [&str; 14] = [
     "error",
 ];
 
+/// The most bytes that a run may print.
+const PRINTED_BYTES: usize = 64 << 20;
+
 pub(super) fn run(component: &Component, case: &Case, mended: &mut Case) -> Result<CaseOutcome, String> {
     if let Some(name) = ["http", "store"].into_iter().find(|name| case.contains_key(*name)) {
         return Err(format!(
@@ -75,7 +78,13 @@ fn play(component: &Component, case: &Case, world: &World, host: &Arc<CaseHost>)
     runtime.block_on(async {
         while let Some(event) = run.next().await {
             match event {
-                Ok(AgentEvent::Output(text)) => printed.push_str(&text),
+                // It was ended below, and all that comes is its end.
+                _ if error.is_some() => {}
+                Ok(AgentEvent::Output(text)) if printed.len() + text.len() <= PRINTED_BYTES => printed.push_str(&text),
+                Ok(AgentEvent::Output(_)) => {
+                    error = Some(format!("it printed more than {} MiB", PRINTED_BYTES >> 20));
+                    run.cancel();
+                }
                 Ok(AgentEvent::Done) => {}
                 Err(failed) => error = Some(failed.to_string()),
             }

@@ -10,6 +10,8 @@ use wasmlx_components::{
 use wasmlx_engine::{EngineError, Event, FinishReason, GenerateRequest, PolicyError, PolicyErrorKind, Sampling};
 use wasmlx_text::{Segment, Tokenizer};
 
+#[cfg(feature = "agents")]
+use crate::agents;
 use crate::chats::{self, TestHost};
 use crate::guests::{Attack, GOOD, Guest, component, runtime, runtime_with};
 use crate::others::Others;
@@ -98,7 +100,9 @@ fn chats_that_lie() {
         ("claims-events", Kind::Trapped, "`turn.next-batch` trapped: "),
         ("invalid-utf8-event", Kind::Trapped, "invalid utf-8"),
         ("hoards-contexts", Kind::OutOfMemory, "64 contexts and generations"),
-        ("hoards-tokens", Kind::OutOfMemory, "contexts hold 20000 tokens, the most is 16384"),
+        ("hoards-tokens", Kind::OutOfMemory, "come to hold 20064 tokens, the most is 16384"),
+        ("hoards-answers", Kind::OutOfMemory, "come to hold 20010 tokens, the most is 16384"),
+        ("hoards-by-truncating", Kind::OutOfMemory, "come to hold 20001 tokens, the most is 16384"),
         ("says-megabytes", Kind::OutOfMemory, "events of its turn have more than 64 MiB"),
         ("appends-in-open", Kind::Denied, "in a turn alone"),
         ("generates-in-open", Kind::Denied, "in a turn alone"),
@@ -129,6 +133,28 @@ fn a_step_spells_few_tokens() {
     let error = others.attacked("spells-without-end", attack).unwrap_err();
     assert_eq!(error.kind(), Kind::InvalidInput, "{error}");
     assert!(error.message().contains("the bytes of 4096 tokens"), "{error}");
+}
+
+#[test]
+fn what_is_read_for_an_answer_that_is_dropped_is_paid_for() {
+    let component = guest("reads-for-nothing").chat();
+    chats::one_turn(&component, None).unwrap();
+    let tokio = chats::tokio();
+    let host = TestHost::new(&tokio, FakeScript::new(), GOOD.template()).granting("tokens=1000");
+    let session = chats::session(&tokio, &component, None, std::sync::Arc::new(host));
+    let error = chats::events(&session, "hello").unwrap_err();
+    assert_eq!(error.kind(), Kind::Denied, "{error}");
+    assert!(error.message().contains("the 1000 tokens a minute that the session may use are spent"), "{error}");
+}
+
+#[cfg(feature = "agents")]
+#[test]
+fn agents_that_write_unasked() {
+    let table = [
+        ("writes-unasked", Kind::Trapped, "`run` trapped: it wrote 100000 bytes where `check-write` permits 65536"),
+        ("logs-unasked", Kind::Trapped, "`run` trapped: it wrote 100000 bytes where `check-write` permits 2048"),
+    ];
+    attack_all("agents that write unasked", &table, Guest::agent, agents::run);
 }
 
 /// What a policy makes of an answer of at most 32 tokens.

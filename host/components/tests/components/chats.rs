@@ -8,13 +8,13 @@ use wasmlx_backend::Backend;
 use wasmlx_backend::fake::{END, FakeBackend, FakeScript, Gate, VOCABULARY_SIZE, tokenizer_json};
 use wasmlx_components::{
     BoxFuture, ChatComponent, ChatEvent, ChatHost, ChatSeat, ChatSession, Component, ComponentError,
-    ComponentErrorKind, FinishReason, GenerateOptions, Message, MessageLog, OfferedTool, PolicyComponent, Slot,
-    TemplateSetup, Tool, TurnEnd,
+    ComponentErrorKind, FinishReason, GenerateOptions, Grants, Manifest, Message, MessageLog, OfferedTool,
+    PolicyComponent, Slot, TemplateSetup, Tool, TurnEnd,
 };
 use wasmlx_engine::{Chain, Engine, Event, GenerateRequest, LoadRequest, Model, Patience, Sampling, SavedState};
 use wasmlx_text::Tokenizer;
 
-use crate::guests::{Attack, GOOD, Guest, runtime};
+use crate::guests::{Attack, GOOD, Guest, component, runtime};
 use crate::policies::vocabulary;
 
 /// For the jinja component: roles and texts, and an open answer at the end. It knows the tags of tool calls.
@@ -40,6 +40,7 @@ pub(crate) struct TestHost {
     chat: Mutex<Option<ChatSeat>>,
     ends: Mutex<Vec<TurnEnd>>,
     tools: Vec<OfferedTool>,
+    grants: Grants,
     observed: Mutex<Vec<Event>>,
 }
 
@@ -60,8 +61,14 @@ impl TestHost {
             chat: Mutex::default(),
             ends: Mutex::default(),
             tools: Vec::new(),
+            grants: Grants::none(),
             observed: Mutex::default(),
         }
+    }
+
+    /// The same with a grant.
+    pub(crate) fn granting(self, grant: &str) -> Self {
+        Self { grants: self.grants.with(grant.parse().unwrap()), ..self }
     }
 
     /// Puts a component into the chat slot, as the seat of this number.
@@ -82,6 +89,10 @@ impl ChatHost for TestHost {
 
     fn chat(&self) -> Option<ChatSeat> {
         self.chat.lock().unwrap().clone()
+    }
+
+    fn grants(&self) -> Grants {
+        self.grants.clone()
     }
 
     fn end_turn(&self, end: &TurnEnd) {
@@ -365,6 +376,23 @@ fn a_chat_is_swapped_between_turns_and_keeps_its_state() {
     assert_eq!(tokio.block_on(session.take_seat()).unwrap_err().kind(), ComponentErrorKind::Trapped);
     assert!(tokio.block_on(session.save()).is_ok());
     assert!(host.ends.lock().unwrap().iter().all(|end| end.is_good && end.faults.is_empty()));
+}
+
+#[test]
+fn a_swap_that_fails_leaves_the_tokens_of_the_minute_as_they_are() {
+    let tokio = tokio();
+    let host = Arc::new(chat(&tokio, answers(&["Hello!", "Bye."])).granting("tokens=60"));
+    let session = shipped(&tokio, &host);
+    assert_eq!(content(&events(&session, "Hi").unwrap()).0, "Hello!");
+    // It would have fewer, and does not begin.
+    let traps = Guest { place: 0, attack: Attack::Trap, ..GOOD };
+    let manifest = "name = 'traps'\nversion = '0.1.0'\nkind = 'chat'\nwasmlx = '0.1'\n[requests]\ntokens = 50";
+    let bytes = Manifest::embed(manifest, &component(&traps.module("chat"), "chat-component", "0.1.0")).unwrap();
+    host.seat(8, &runtime().load("traps", &bytes).unwrap(), false);
+    assert_eq!(tokio.block_on(session.take_seat()).unwrap_err().kind(), ComponentErrorKind::Trapped);
+    let error = events(&session, "I must go").unwrap_err();
+    assert_eq!(error.kind(), ComponentErrorKind::Denied, "{error}");
+    assert!(error.message().starts_with("the 60 tokens a minute"), "{error}");
 }
 
 #[test]

@@ -82,13 +82,26 @@ impl Guest {
         self.load("chat", "chat-component")
     }
 
-    /// Its world imports packages besides this one, which `component` knows nothing of.
     #[cfg(feature = "agents")]
     pub(crate) fn agent(self) -> Component {
+        runtime().load("agent", &self.agent_bytes()).unwrap()
+    }
+
+    /// Its world imports packages besides this one, which `component` knows nothing of, and the standard streams as
+    /// languages' libraries do.
+    #[cfg(feature = "agents")]
+    pub(crate) fn agent_bytes(self) -> Vec<u8> {
         let mut resolve = wit_parser::Resolve::default();
-        let (package, _) = resolve.push_dir(root().join("wit")).unwrap();
-        let component = encode(&self.module("agent"), &resolve, package, "agent");
-        runtime().load("agent", &component).unwrap()
+        resolve.push_dir(root().join("wit")).unwrap();
+        resolve.push_source("cli.wit", CLI).unwrap();
+        let world = "package test:agent;
+            world agent {
+                include wasmlx:runner/agent@0.1.0;
+                import wasi:cli/stdout@0.2.0;
+                import wasi:cli/stderr@0.2.0;
+            }";
+        let package = resolve.push_source("agent.wit", world).unwrap();
+        encode(&self.module("agent"), &resolve, package, "agent")
     }
 
     fn load(self, guest: &str, world: &str) -> Component {
@@ -127,6 +140,18 @@ impl Guest {
             .replace("BACKTRACK", &self.max_backtrack.to_string())
     }
 }
+
+/// The standard streams of WASI.
+#[cfg(feature = "agents")]
+const CLI: &str = "package wasi:cli@0.2.0;
+    interface stdout {
+        use wasi:io/streams@0.2.12.{output-stream};
+        get-stdout: func() -> output-stream;
+    }
+    interface stderr {
+        use wasi:io/streams@0.2.12.{output-stream};
+        get-stderr: func() -> output-stream;
+    }";
 
 /// A component of a module, built for a version of the interfaces.
 pub(crate) fn component(module: &str, world: &str, version: &str) -> Vec<u8> {

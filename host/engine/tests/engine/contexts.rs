@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use proptest::prelude::*;
-use wasmlx_backend::fake::{END, FakeScript, Gate, START};
+use wasmlx_backend::fake::{END, FakeProbe, FakeScript, Gate, START};
 use wasmlx_engine::{Context, EngineErrorKind, GenerateRequest, LoadRequest, Model};
 use wasmlx_text::{Segment, Tokenizer};
 
@@ -380,4 +380,51 @@ fn a_text_that_cannot_fit_is_refused_before_it_is_encoded() {
         assert_eq!(context.append(&prompt(length)).unwrap_err().kind(), kind);
     }
     assert_eq!(context.tokens(), bytes("abc"));
+}
+
+/// How many tokens the device has in its caches.
+fn cached(probe: &FakeProbe) -> usize {
+    probe.caches().iter().map(Vec::len).sum()
+}
+
+#[test]
+fn a_context_holds_what_the_device_has_of_it_whatever_its_text_is() {
+    let (model, probe) = model(FakeScript::new());
+    let mut context = model.new_context();
+    assert_eq!(context.held(), 0);
+    context.prompt(&[trusted("a long prompt")]).unwrap();
+    assert_eq!((context.held(), context.unread()), (13, 13));
+    let mut generation = context.generate(request(4)).unwrap();
+    assert_eq!(context.held(), 17, "that of the answer, while it runs");
+    collect(&mut generation).unwrap();
+    assert_eq!((context.held(), context.unread(), cached(&probe)), (17, 1, 16));
+    // Nothing that is done to the text takes it from the device.
+    context.truncate(0).unwrap();
+    assert_eq!((context.held(), context.unread(), cached(&probe)), (16, 0, 16));
+    context.vacate().unwrap();
+    context.prompt(&[trusted("b")]).unwrap();
+    assert_eq!((context.held(), context.unread()), (16, 1));
+    let fork = wait(context.fork()).unwrap();
+    assert_eq!((fork.held(), cached(&probe)), (16, 32));
+    // Of an answer that is dropped nobody knows how far it came.
+    drop(context.generate(request(99)).unwrap());
+    assert_eq!(context.held(), 100);
+    // The longest text is the model's.
+    let running = context.generate(request(usize::MAX)).unwrap();
+    assert_eq!(context.held(), 4096);
+    drop(running);
+}
+
+#[test]
+fn a_footprint_lasts_as_long_as_the_generation() {
+    let gate = Gate::new();
+    let (model, _) = model(FakeScript::new().hold_pass(0, &gate));
+    let mut context = context(&model, "a prompt");
+    let footprint = context.footprint();
+    let mut generation = context.generate(request(2)).unwrap();
+    drop(context);
+    assert_eq!(footprint.tokens(), Some(10));
+    gate.open();
+    collect(&mut generation).unwrap();
+    assert_eq!(footprint.tokens(), None);
 }

@@ -1,12 +1,14 @@
 //! Generations by a chain: what comes, in which order, and what it costs.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Waker};
 
 use wasmlx_backend::fake::{END, FakeScript, Gate, VOCABULARY_SIZE};
 use wasmlx_engine::{Chain, ChainPenalties, EngineErrorKind, Event, FinishReason, GenerateRequest, Sampling};
 
 use crate::reference::reference;
-use crate::support::{answer, bytes, collect, context, model, request, wait};
+use crate::support::{answer, bytes, collect, context, load_request, model, request, start, wait};
 
 fn sampled(chain: Chain, seed: u64, max_tokens: usize) -> GenerateRequest {
     GenerateRequest { sampling: Sampling::Chain(chain), seed, ..request(max_tokens) }
@@ -350,4 +352,22 @@ fn numbers_out_of_range_are_refused_by_name() {
     let error = context.generate(GenerateRequest { stops: vec![String::new()], ..request(5) }).map(|_| ()).unwrap_err();
     assert_eq!(error.kind(), EngineErrorKind::InvalidInput, "{error}");
     assert_eq!(probe.passes(), 0);
+}
+
+#[test]
+fn a_generation_goes_on_while_commands_pour_in() {
+    let gate = Gate::new();
+    let (engine, _) = start(FakeScript::new().hold_pass(0, &gate));
+    let model = wait(engine.load(load_request("fake"))).unwrap();
+    let mut context = context(&model, "a prompt");
+    let mut generation = context.generate(request(20)).unwrap();
+    gate.wait_until_reached();
+    let mut asked: Vec<_> = (0..200).map(|_| Box::pin(engine.stats())).collect();
+    for asked in &mut asked {
+        assert!(asked.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+    gate.open();
+    let passes: BTreeSet<u64> = asked.into_iter().map(|asked| wait(asked).unwrap().counters.forwards).collect();
+    assert!(passes.len() > 2, "a step now and then, not only before and after: {passes:?}");
+    collect(&mut generation).unwrap();
 }

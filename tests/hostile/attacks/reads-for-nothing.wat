@@ -1,0 +1,19 @@
+;; chat send: has the model read much, twice, for an answer that it drops at once.
+(local.set 0 (i32.const 2))
+;; [trusted(4,000 bytes)]
+(i32.store (i32.const 2112) (i32.const 1))
+(i32.store (i32.const 2116) (i32.const 70000))
+(i32.store (i32.const 2120) (i32.const 4000))
+(loop $more
+  (call $open (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 2048))
+  (if (i32.load8_u (i32.const 2048)) (then (return (i32.const 2048))))
+  (local.set $context (i32.load (i32.const 2052)))
+  (call $prompt (local.get $context) (i32.const 2112) (i32.const 1) (i32.const 2048))
+  (if (i32.load8_u (i32.const 2048)) (then (return (i32.const 2048))))
+  (call $generate (local.get $context) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
+    (i64.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 2048))
+  (if (i32.load8_u (i32.const 2048)) (then (return (i32.const 2048))))
+  (call $drop-generation (i32.load (i32.const 2052)))
+  (call $drop-context (local.get $context))
+  (local.set 0 (i32.sub (local.get 0) (i32.const 1)))
+  (br_if $more (local.get 0)))
