@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use wasmlx_text::GrammarAccount;
+
 use crate::ticker::TICK;
 use crate::{ComponentError, ComponentErrorKind};
 
@@ -18,12 +20,15 @@ pub(crate) struct Budget {
     counted: Option<Instant>,
     /// After a cancellation no call of the host begins a new slice.
     last_slice: bool,
+    /// The session's grammars, which are compiled elsewhere.
+    grammars: GrammarAccount,
 }
 
 impl Budget {
     /// A session that has computed for `session` already.
     pub(crate) fn new(slice_limit: Duration, session_limit: Duration, session: Duration) -> Self {
-        Self { slice_limit, session_limit, slice: Duration::ZERO, session, counted: None, last_slice: false }
+        let grammars = GrammarAccount::default();
+        Self { slice_limit, session_limit, slice: Duration::ZERO, session, counted: None, last_slice: false, grammars }
     }
 
     /// What the session has computed so far.
@@ -64,9 +69,14 @@ impl Budget {
         self.last_slice = true;
     }
 
-    /// The host computed for the session, where the guest waited.
+    /// What the host compiles for the session is to be of this account.
+    pub(crate) fn grammars(&self) -> &GrammarAccount {
+        &self.grammars
+    }
+
+    /// The host computed for the session, where the guest waited; what compiling its grammars took is added.
     pub(crate) fn charge(&mut self, computed: Duration) {
-        self.session += computed;
+        self.session += computed + self.grammars.take_computed();
     }
 
     /// An epoch of computing has passed.

@@ -533,9 +533,10 @@ pub(crate) async fn blocking<T: Send + 'static>(
     budget: &mut Budget,
     work: impl FnOnce() -> Result<T, ComponentError> + Send + 'static,
 ) -> wasmtime::Result<Result<T, ComponentError>> {
-    let timed = || {
+    let grammars = budget.grammars().clone();
+    let timed = move || {
         let start = ThreadTime::now();
-        let result = work();
+        let result = grammars.during(work);
         (result, start.elapsed())
     };
     let done = tokio::task::spawn_blocking(timed).await;

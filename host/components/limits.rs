@@ -23,7 +23,7 @@ pub struct Limits {
     pub instances: u32,
     /// Compute time of one call of a template.
     pub template_call: Duration,
-    /// Compute time of one `step` of a policy, which runs on the device thread.
+    /// Compute time of one `step` of a policy, which runs on the device thread, and of what the host does for it there.
     pub policy_step: Duration,
     /// Operations on logits in one `step`. They are lazy: what a step queues is computed after it, and takes time from
     /// all requests.

@@ -4,6 +4,7 @@
 //! vocabulary that both walk to find the tokens that may come next. Here are the model's tokens for it, the limits
 //! that whoever wrote a grammar cannot exceed, and errors that say what is wrong and where.
 
+mod account;
 mod compile;
 mod limits;
 mod matcher;
@@ -15,6 +16,7 @@ mod watch;
 use std::fmt;
 use std::sync::Arc;
 
+pub use account::GrammarAccount;
 pub use matcher::GrammarMatcher;
 pub use source::GrammarSource;
 pub(crate) use vocabulary::Vocabulary;
@@ -38,12 +40,12 @@ pub struct Grammar {
 
 impl Grammar {
     /// Compiles a grammar. Blocks, for seconds at most, and for another second where it is the tokenizer's first; so
-    /// call it where blocking is allowed.
+    /// call it where blocking is allowed. It is for whoever this thread works for, by [`GrammarAccount::during`].
     ///
     /// # Errors
     /// [`TextErrorKind::GrammarInvalid`](crate::TextErrorKind::GrammarInvalid) and
     /// [`TextErrorKind::GrammarTooComplex`](crate::TextErrorKind::GrammarTooComplex), each with the place where the
-    /// grammar has one.
+    /// grammar has one; the latter too where another grammar of the same account is still being compiled.
     pub fn compile(tokenizer: &Tokenizer, source: &GrammarSource) -> Result<Self, TextError> {
         let vocabulary = tokenizer.grammar_vocabulary()?;
         let start = Arc::new(compile::compile(vocabulary, source)?);

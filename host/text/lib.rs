@@ -31,7 +31,7 @@ pub use chat_template::ChatTemplates;
 pub use detokenizer::Detokenizer;
 pub use encode::EncodedToken;
 pub use error::{TextError, TextErrorKind};
-pub use grammar::{Grammar, GrammarMatcher, GrammarSource};
+pub use grammar::{Grammar, GrammarAccount, GrammarMatcher, GrammarSource};
 pub use segment::Segment;
 pub use stop::{Emit, StopMatcher};
 pub use tokenizer::Tokenizer;

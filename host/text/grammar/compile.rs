@@ -9,6 +9,7 @@ use llguidance::api::TopLevelGrammar;
 use llguidance::{Matcher, ParserFactory};
 use serde_json::{Map, Value, json};
 
+use super::account::GrammarAccount;
 use super::limits::{self, COMPILE_STACK, COMPILE_TIME, COMPILED_AT_ONCE};
 use super::place::place;
 use super::source::GrammarSource;
@@ -116,7 +117,7 @@ fn with_blanks(schema: &Value) -> Result<Value, TextError> {
 }
 
 /// Runs work on a thread with a stack for deep nesting, and waits so long for it. Work that takes longer keeps its
-/// place among those that may run until it comes to its end.
+/// place among those that may run, and that of its account, until it comes to its end.
 fn in_time<T: Send + 'static>(
     name: &str,
     allowed: Duration,
@@ -126,11 +127,21 @@ fn in_time<T: Send + 'static>(
         let message = format!("the {name} is too complex: {what} {} s", allowed.as_secs());
         TextError::new(TextErrorKind::GrammarTooComplex, message)
     };
+    let compiling = match GrammarAccount::current() {
+        Some(account) => Some(account.begin().ok_or_else(|| {
+            let message = format!("the {name} cannot be compiled: an earlier one, which took too long, still is");
+            TextError::new(TextErrorKind::GrammarTooComplex, message)
+        })?),
+        None => None,
+    };
     let place = Place::take(allowed).ok_or_else(|| over("others that are still being compiled took all of"))?;
     let (sender, receiver) = channel();
     let run = move || {
-        let result = work();
-        drop(place);
+        let result = match &compiling {
+            Some(compiling) => compiling.count(work),
+            None => work(),
+        };
+        drop((compiling, place));
         // Whoever asked may have stopped waiting.
         let _ = sender.send(result);
     };
@@ -190,5 +201,33 @@ fn sentence(error: &str) -> String {
     match words.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}...", &words[..end]),
         None => words.trim_end_matches('.').to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_compiles_one_grammar_at_a_time_and_is_told_what_they_took() {
+        let account = GrammarAccount::default();
+        let (open, gate) = channel::<()>();
+        let wait = move || gate.recv().map_err(|_| failed("grammar", "nobody opened"));
+        let error = account.during(|| in_time("grammar", Duration::from_millis(1), wait)).unwrap_err();
+        assert!(error.to_string().contains("more than 0 s"), "{error}");
+        assert_eq!(account.take_computed(), Duration::ZERO);
+        let compile = || account.during(|| in_time("grammar", COMPILE_TIME, || Ok(())));
+        let error = compile().unwrap_err();
+        assert_eq!(error.kind(), TextErrorKind::GrammarTooComplex);
+        assert!(error.to_string().contains("an earlier one"), "{error}");
+        // Others wait for nothing.
+        in_time("grammar", COMPILE_TIME, || Ok(())).unwrap();
+        GrammarAccount::default().during(|| in_time("grammar", COMPILE_TIME, || Ok(()))).unwrap();
+        assert_eq!(account.take_computed(), Duration::ZERO, "what others compile is theirs");
+        open.send(()).unwrap();
+        while compile().is_err() {
+            thread::yield_now();
+        }
+        assert!(account.take_computed() > Duration::ZERO);
     }
 }

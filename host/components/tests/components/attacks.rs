@@ -214,6 +214,17 @@ fn a_chat_that_only_calls_the_host_spends_its_session() {
 }
 
 #[test]
+fn a_chat_whose_grammars_are_dear_spends_its_session() {
+    let limit = Duration::from_millis(300);
+    let runtime = runtime_with(Limits { chat_session: limit, ..Limits::default() });
+    let component = guest("compiles-without-end").load_on(&runtime, "chat", "chat-component");
+    let mut others = Others::new("a chat whose grammars are dear");
+    let error = others.attacked("compiles-without-end", || chats::one_turn(&component, None)).unwrap_err();
+    assert_eq!(error.kind(), Kind::Deadline, "{error}");
+    assert!(error.message().contains("session"), "{error}");
+}
+
+#[test]
 fn a_chat_that_cannot_begin_spends_its_session() {
     let limits =
         Limits { chat_slice: Duration::from_millis(10), chat_session: Duration::from_millis(30), ..Limits::default() };

@@ -12,7 +12,7 @@ use wasmlx_components::{
     PolicyComponent, Slot, TemplateSetup, Tool, TurnEnd,
 };
 use wasmlx_engine::{Chain, Engine, Event, GenerateRequest, LoadRequest, Model, Patience, Sampling, SavedState};
-use wasmlx_text::Tokenizer;
+use wasmlx_text::{Grammar, Tokenizer};
 
 use crate::guests::{Attack, GOOD, Guest, component, runtime};
 use crate::policies::vocabulary;
@@ -99,13 +99,15 @@ impl ChatHost for TestHost {
         self.ends.lock().unwrap().push(end.clone());
     }
 
-    fn request(&self, _: &Model, options: &GenerateOptions) -> Result<GenerateRequest, ComponentError> {
+    fn request(&self, model: &Model, options: &GenerateOptions) -> Result<GenerateRequest, ComponentError> {
         let max_tokens = options.max_tokens.unwrap_or(64) as usize;
         let sampling = match &self.sampler {
             Some(sampler) => Sampling::Policy(sampler.instantiate("{}", None, &vocabulary())?),
             None => Sampling::Chain(Chain::greedy()),
         };
-        Ok(GenerateRequest { sampling, max_tokens, end_tokens: vec![END], ..GenerateRequest::default() })
+        let compile = |source| Grammar::compile(model.tokenizer().unwrap(), source);
+        let grammar = options.grammar.as_ref().map(compile).transpose()?;
+        Ok(GenerateRequest { sampling, max_tokens, end_tokens: vec![END], grammar, ..GenerateRequest::default() })
     }
 
     fn tools(&self) -> Vec<OfferedTool> {
