@@ -6,9 +6,11 @@ use std::time::Instant;
 
 use cpu_time::ThreadTime;
 use serde_json::json;
-use wasmlx_engine::{Context, EngineError, EngineErrorKind, Footprint, GenerateRequest, Generation, Model, PromptInfo};
+use wasmlx_engine::{
+    Context, DeviceWork, EngineError, EngineErrorKind, Footprint, GenerateRequest, Generation, Model, PromptInfo,
+};
 use wasmlx_text::{Segment, Tokenizer};
-use wasmtime::component::{Resource, ResourceTable, ResourceTableError};
+use wasmtime::component::{Resource, ResourceTable};
 
 use crate::budget::Budget;
 use crate::cancellation::{Cancellation, Wish};
@@ -26,7 +28,7 @@ use crate::{
     Permissions, TemplateSetup,
 };
 
-/// The most contexts and generations of a session at once.
+/// The most contexts and generations of a session at once, and the most generations that the device is at work on.
 const MOST_HANDLES: usize = 64;
 
 /// The most tokens that a session's contexts may hold together, on the device too, in context lengths of the model.
@@ -66,6 +68,8 @@ pub(crate) struct ChatState {
     /// What the session's contexts take up: of those that there are, and of those that were dropped while their
     /// generations run.
     footprints: Vec<Footprint>,
+    /// What the device does for the session's generations, those that were dropped before their end among them.
+    works: Vec<DeviceWork>,
     /// The context that was used last, by its handle's number.
     used: Option<u32>,
     /// The components that broke down in this turn.
@@ -117,6 +121,7 @@ impl ChatState {
             told: None,
             kept: None,
             footprints: Vec::new(),
+            works: Vec::new(),
             used: None,
             faults: Vec::new(),
             is_excused: false,
@@ -249,7 +254,7 @@ impl ChatState {
 
     /// A handle of a context or a generation.
     pub(crate) fn hold<T: Send + 'static>(&mut self, held: T) -> Result<Resource<T>, ComponentError> {
-        self.table.push(held).map_err(too_many)
+        self.table.push(held).map_err(|_| too_many())
     }
 
     /// A context that the guest holds; none where a script has taken its place.
@@ -338,6 +343,10 @@ impl ChatState {
                 Err(error) => Err(error),
             });
         }
+        self.works.retain(|work| !work.is_over());
+        if self.works.len() >= MOST_HANDLES {
+            return Ok(Err(too_many()));
+        }
         let Some(read) = self.context(context)? else { return Err(lost()) };
         let model = read.model().clone();
         let template = match self.template(&model).await? {
@@ -375,7 +384,10 @@ impl ChatState {
         };
         let begun = self.with_context(context, move |context| Ok(begin(context))).await?;
         Ok(match begun {
-            Ok(Ok(generation)) => self.hold(generation),
+            Ok(Ok(generation)) => {
+                self.works.extend(generation.work());
+                self.hold(generation)
+            }
             Ok(Err((kind, error))) => self.watched(kind, Err(error)),
             Err(error) => Err(error),
         })
@@ -594,7 +606,7 @@ fn lost() -> wasmtime::Error {
     wasmtime::Error::msg("the context was lost in a panic")
 }
 
-fn too_many(_: ResourceTableError) -> ComponentError {
+fn too_many() -> ComponentError {
     let message = format!("a session may have {MOST_HANDLES} contexts and generations at once: drop some");
     ComponentError::new(ComponentErrorKind::OutOfMemory, "", message)
 }

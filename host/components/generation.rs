@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
-use wasmlx_engine::{Event, Finished, Generation};
+use wasmlx_engine::{DeviceWork, Event, Finished, Generation};
 
 use crate::budget::Budget;
 use crate::chat_state::blocking;
@@ -61,6 +61,11 @@ impl HeldGeneration {
         let end = Generated::Finished { reason: finish, usage };
         let ready = outputs.into_iter().map(Generated::Output).chain([end]).collect();
         Self { ready, ..Self::empty() }
+    }
+
+    /// What the device does for it; none where a script has taken its place.
+    pub(crate) fn work(&self) -> Option<DeviceWork> {
+        self.generation.as_ref().map(Generation::work)
     }
 
     /// Lets it end as cancelled.

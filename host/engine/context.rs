@@ -211,7 +211,7 @@ impl Context {
         let (updates, receiver) = unbounded_channel();
         let cancel = CancelToken::new();
         let device = self.model.device();
-        let covered = updates.downgrade();
+        let sender = updates.downgrade();
         device.send(Command::Generate(Box::new(Start {
             context: self.id,
             model: self.model.parts().clone(),
@@ -228,7 +228,7 @@ impl Context {
             cancel: cancel.clone(),
             asked,
         })))?;
-        device.watch().cover(covered, cancel.clone());
+        device.watch().cover(sender.clone(), cancel.clone());
         state.running = Some(limit);
         let answer = Answer {
             context: Arc::clone(&self.state),
@@ -236,7 +236,7 @@ impl Context {
             ids: Vec::new(),
             text: String::new(),
         };
-        Ok(Generation::new(receiver, cancel, device.end().clone(), answer))
+        Ok(Generation::new(receiver, sender, cancel, device.end().clone(), answer))
     }
 
     /// How long a text may become by an answer.

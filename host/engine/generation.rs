@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::{UnboundedReceiver, WeakUnboundedSender};
 
 use crate::EngineError;
 use crate::cancel::CancelToken;
@@ -29,6 +29,7 @@ pub(crate) enum Update {
 /// received: its tokens, without an end token, and cut where a stop string cut the text.
 pub struct Generation {
     updates: UnboundedReceiver<Update>,
+    work: DeviceWork,
     cancel: CancelToken,
     thread_end: ThreadEnd,
     /// None once the answer is settled.
@@ -36,6 +37,18 @@ pub struct Generation {
     /// A failure that came behind events of the same batch.
     failure: Option<EngineError>,
     policy: Option<Box<dyn Policy>>,
+}
+
+/// What the device does for a generation, for whoever counts that: it goes on for a while where the generation is
+/// dropped.
+#[derive(Clone)]
+pub struct DeviceWork(WeakUnboundedSender<Update>);
+
+impl DeviceWork {
+    /// Whether the device has ended it.
+    pub fn is_over(&self) -> bool {
+        self.0.strong_count() == 0
+    }
 }
 
 /// What was received so far, to go into the context.
@@ -49,11 +62,13 @@ pub(crate) struct Answer {
 impl Generation {
     pub(crate) fn new(
         updates: UnboundedReceiver<Update>,
+        sender: WeakUnboundedSender<Update>,
         cancel: CancelToken,
         thread_end: ThreadEnd,
         answer: Answer,
     ) -> Self {
-        Self { updates, cancel, thread_end, answer: Some(answer), failure: None, policy: None }
+        let work = DeviceWork(sender);
+        Self { updates, work, cancel, thread_end, answer: Some(answer), failure: None, policy: None }
     }
 
     /// The next event, waiting for it; none after the last. An error is the last. Dropping the future loses no event.
@@ -109,6 +124,11 @@ impl Generation {
     /// Does the same from elsewhere.
     pub fn cancel_token(&self) -> CancelToken {
         self.cancel.clone()
+    }
+
+    /// What the device does for it.
+    pub fn work(&self) -> DeviceWork {
+        self.work.clone()
     }
 
     /// The request's policy, once the last event is received, for its state to be saved. A generation that is dropped

@@ -42,7 +42,7 @@ pub use engine::{Engine, EngineStats, LoadRequest, QuantizeTask};
 pub use error::{EngineError, EngineErrorKind};
 pub use event::{Event, FinishReason, Finished, GenerateRequest, Sampling, Timings, TokenLogprobs, Usage};
 pub use footprint::Footprint;
-pub use generation::Generation;
+pub use generation::{DeviceWork, Generation};
 pub use model::Model;
 pub use observer::Progress;
 pub use policy::{Choice, MAX_BACKTRACK, Policy, PolicyError, PolicyErrorKind, SavedState, StepInfo};

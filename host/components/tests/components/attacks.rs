@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wasmlx_backend::fake::{FakeScript, tokenizer_json};
+use wasmlx_backend::fake::{FakeScript, Gate, tokenizer_json};
 use wasmlx_components::{
     AnswerContext, ChatComponent, ChatEvent, ChatSession, Component, ComponentError, ComponentErrorKind, Conversation,
     Limits, Message, MessageLog, PolicyComponent, Runtime, Template, Vocabulary,
@@ -133,6 +133,18 @@ fn a_step_spells_few_tokens() {
     let error = others.attacked("spells-without-end", attack).unwrap_err();
     assert_eq!(error.kind(), Kind::InvalidInput, "{error}");
     assert!(error.message().contains("the bytes of 4096 tokens"), "{error}");
+}
+
+#[test]
+fn answers_that_are_dropped_count_until_the_device_has_ended_them() {
+    let component = guest("drops-answers").chat();
+    let (tokio, gate) = (chats::tokio(), Gate::new());
+    let host = TestHost::new(&tokio, FakeScript::new().hold_pass(0, &gate), GOOD.template());
+    let session = chats::session(&tokio, &component, None, std::sync::Arc::new(host));
+    let error = chats::events(&session, "hello").unwrap_err();
+    gate.open();
+    assert_eq!(error.kind(), Kind::OutOfMemory, "{error}");
+    assert!(error.message().contains("64 contexts and generations"), "{error}");
 }
 
 #[test]

@@ -371,3 +371,19 @@ fn a_generation_goes_on_while_commands_pour_in() {
     assert!(passes.len() > 2, "a step now and then, not only before and after: {passes:?}");
     collect(&mut generation).unwrap();
 }
+
+#[test]
+fn work_is_over_once_the_device_has_let_go_of_it() {
+    let gate = Gate::new();
+    let (model, _) = model(FakeScript::new().hold_pass(0, &gate));
+    let (mut dropped, mut other) = (context(&model, "one"), context(&model, "another"));
+    let generation = dropped.generate(request(20)).unwrap();
+    let work = generation.work();
+    gate.wait_until_reached();
+    drop(generation);
+    assert!(!work.is_over(), "the device is in the midst of a step");
+    gate.open();
+    // They take turns, so the first one has had its last by then.
+    answer(&mut other, request(3));
+    assert!(work.is_over());
+}
