@@ -44,7 +44,7 @@ pub(crate) enum HandleError {
     Expired,
     #[error("a step may do {0} operations on logits, and this one has")]
     TooManyOperations(u32),
-    #[error("a step may read {0} times, and this one has")]
+    #[error("a step may read logits, or constrain them, {0} times, and this one has")]
     TooManyReadings(u32),
     #[error("the lists of a step may have {0} tokens together, and those of this one have more")]
     TooLongLists(usize),
@@ -87,7 +87,7 @@ impl Handles {
         }
     }
 
-    /// Logits to read from, which is one reading, and one operation.
+    /// Logits to read from, or to constrain, which is one reading, and one operation.
     pub(crate) fn read(&mut self, number: u32) -> Result<&mut dyn Logits, HandleError> {
         if self.readings == self.most_readings {
             return Err(HandleError::TooManyReadings(self.most_readings));

@@ -23,12 +23,13 @@ pub struct Limits {
     pub instances: u32,
     /// Compute time of one call of a template.
     pub template_call: Duration,
-    /// Compute time of one `step` of a policy, which runs on the device thread, and of what the host does for it there.
+    /// Compute time of one `step` of a policy, which runs on the device thread.
     pub policy_step: Duration,
     /// Operations on logits in one `step`. They are lazy: what a step queues is computed after it, and takes time from
     /// all requests.
     pub policy_step_operations: u32,
-    /// Of these, readings in one `step`: each has the device finish first, and waiting for it is not computing.
+    /// Of these, readings in one `step`: each has the device finish first, and waiting for it is not computing. To
+    /// constrain the scores by a grammar is one, too, since the host computes for it.
     pub policy_step_readings: u32,
     /// Compute time of every other call of a policy: `plan`, `open`, `save`, `restore`.
     pub policy_setup: Duration,

@@ -201,8 +201,7 @@ impl Policy for LivePolicy {
             return Err(ComponentError::new(ComponentErrorKind::InvalidInput, component.name(), message).into());
         };
         store.data_mut().grammars.begin_step(info);
-        // What the host does in a step it does on the device's thread.
-        let ticks = store.data_mut().deadline.start_exact(component.runtime().limits().policy_step);
+        let ticks = store.data_mut().deadline.start(component.runtime().limits().policy_step);
         store.set_epoch_deadline(ticks);
         store.data_mut().memory.begin_call();
         let logits = Resource::new_own(number);

@@ -48,8 +48,10 @@ impl HostLogits for PolicyState {
     }
 
     fn constrain(&mut self, logits: Resource<Logits>, grammar: Resource<Grammar>) -> Result<(), Error> {
+        // Finding the tokens may take as long as a reading, and no loop of the guest's is between many of these.
+        let logits = self.handles.read(logits.rep())?;
         let mask = self.grammars.mask(grammar.rep())?;
-        Ok(self.handles.logits(logits.rep())?.allow_mask(&mask)?)
+        Ok(logits.allow_mask(&mask)?)
     }
 
     fn penalise(&mut self, logits: Resource<Logits>, penalties: WitPenalties) -> Result<(), Error> {

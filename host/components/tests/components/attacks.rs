@@ -79,7 +79,7 @@ fn policies_that_lie() {
         ("invalid-utf8-error", Kind::Trapped, "invalid utf-8"),
         ("logs-without-end", Kind::Deadline, "`policy.step` was stopped"),
         ("sorts-without-end", Kind::InvalidInput, "a step may do 256 operations"),
-        ("reads-without-end", Kind::InvalidInput, "a step may read 16 times"),
+        ("reads-without-end", Kind::InvalidInput, "a step may read logits, or constrain them, 16 times"),
         ("lists-without-end", Kind::InvalidInput, "the lists of a step may have 4160 tokens together"),
         ("biases-a-million", Kind::InvalidInput, "more tokens than the vocabulary has"),
         ("forges-an-error", Kind::InvalidInput, "hi\\r\\u{1b}[2J\n  host ok!"),
@@ -123,16 +123,32 @@ fn chats_that_lie() {
 #[test]
 fn a_step_spells_few_tokens() {
     let component = PolicyComponent::new(&guest("spells-without-end").policy()).unwrap();
-    let tokenizer = Tokenizer::from_bytes(tokenizer_json().as_bytes()).unwrap();
-    let vocabulary = Vocabulary { tokenizer: Some(tokenizer), ..vocabulary() };
     let mut others = Others::new("a step that spells");
     let attack = || {
-        let mut policy = component.instantiate("{}", None, &vocabulary)?;
+        let mut policy = component.instantiate("{}", None, &with_tokenizer())?;
         policy.step(&INFO, logits()).map(drop).map_err(of_policy)
     };
     let error = others.attacked("spells-without-end", attack).unwrap_err();
     assert_eq!(error.kind(), Kind::InvalidInput, "{error}");
     assert!(error.message().contains("the bytes of 4096 tokens"), "{error}");
+}
+
+#[test]
+fn a_step_constrains_few_times() {
+    let component = PolicyComponent::new(&guest("constrains-without-end").policy()).unwrap();
+    let mut others = Others::new("a step that constrains");
+    let attack = || {
+        let mut policy = component.instantiate("{}", None, &with_tokenizer())?;
+        policy.step(&INFO, logits()).map(drop).map_err(of_policy)
+    };
+    let error = others.attacked("constrains-without-end", attack).unwrap_err();
+    assert_eq!(error.kind(), Kind::InvalidInput, "{error}");
+    assert!(error.message().contains("constrain them, 16 times"), "{error}");
+}
+
+fn with_tokenizer() -> Vocabulary {
+    let tokenizer = Tokenizer::from_bytes(tokenizer_json().as_bytes()).unwrap();
+    Vocabulary { tokenizer: Some(tokenizer), ..vocabulary() }
 }
 
 #[test]

@@ -127,7 +127,9 @@ impl Guest {
             let place = format!(";; [{export}]\n");
             assert!(world == guest && module.contains(&place), "{name} is an attack of a {world}'s {export}");
             let (body, definitions) = attack.split_once(";; [module]\n").unwrap_or((&attack, ""));
+            let (body, opening) = body.split_once(";; [open]\n").unwrap_or((body, ""));
             module = module.replace(&place, body).replace("  ;; [module]\n", definitions);
+            module = module.replace(";; [open]\n", opening);
         }
         module
             .replace("SECRET", &read("secret"))
