@@ -45,21 +45,31 @@ pub(crate) fn write(output: &mut Output, card: &CostCard) -> Result {
 /// Writes what is dearer and what is cheaper than before.
 pub(crate) fn write_comparison(output: &mut Output, comparison: &CostComparison) -> Result {
     for CostChange { call, what, before, after, .. } in &comparison.changes {
-        let verdict = if after > before { "dearer" } else { "cheaper" };
         let name = call.as_ref().map_or_else(|| (*what).to_owned(), |call| format!("{call}, {what}"));
-        let shown = |value: f64| match *what {
-            what if what.ends_with("time") => time(value),
-            "memory" => output::bytes(value as u64),
-            _ => number(value),
-        };
-        let percent =
-            if *before == 0.0 { String::new() } else { format!(" ({:+.0} %)", (after / before - 1.0) * 100.0) };
-        output.line(format_args!("  {verdict:<7}  {name}: {} -> {}{percent}", shown(*before), shown(*after)))?;
+        if let Some(told) = change(&name, what, *before, *after) {
+            output.line(format_args!("  {told}"))?;
+        }
     }
     if let Some(why) = comparison.incomparable {
         output.line(format_args!("  not compared: {why}"))?;
     }
     Ok(())
+}
+
+/// A change in words; none where it is too small to be seen.
+fn change(name: &str, what: &str, before: f64, after: f64) -> Option<String> {
+    let shown = |value: f64| match what {
+        what if what.ends_with("time") => time(value),
+        "memory" => output::bytes(value as u64),
+        _ => number(value),
+    };
+    let (old, new) = (shown(before), shown(after));
+    if old == new {
+        return None;
+    }
+    let verdict = if after > before { "dearer" } else { "cheaper" };
+    let percent = if before == 0.0 { String::new() } else { format!(" ({:+.0} %)", (after / before - 1.0) * 100.0) };
+    Some(format!("{verdict:<7}  {name}: {old} -> {new}{percent}"))
 }
 
 /// A card as JSON has it.
@@ -104,5 +114,16 @@ mod tests {
         let times = [0.0, 7.0, 999.0, 1_000.0, 15_432.0, 999_600.0, 83_123_456.0, 6_512_345_678.0].map(time);
         assert_eq!(times, ["0 ns", "7 ns", "999 ns", "1.00 us", "15.4 us", "1.00 ms", "83.1 ms", "6.51 s"]);
         assert_eq!((number(3.0), number(0.25)), ("3".to_owned(), "0.25".to_owned()));
+    }
+
+    #[test]
+    fn what_looks_the_same_is_no_change() {
+        assert_eq!(change("memory", "memory", 1_180_000.0, 1_180_004.0), None);
+        assert_eq!(
+            change("memory", "memory", 65_536.0, 131_072.0).unwrap(),
+            "dearer   memory: 65.5 kB -> 131.1 kB (+100 %)"
+        );
+        let cheaper = change("render, fuel", "fuel", 7_100.0, 7_000.0).unwrap();
+        assert_eq!(cheaper, "cheaper  render, fuel: 7100 -> 7000 (-1 %)");
     }
 }

@@ -6,6 +6,9 @@ use std::process::ExitCode;
 use anstyle::{AnsiColor, Style};
 use wasmlx::ErrorKind;
 
+/// The exit code of a program that SIGINT ended, by the shells' convention.
+pub(crate) const INTERRUPTED: u8 = 130;
+
 /// A command's result.
 pub(crate) type Result<T = ()> = std::result::Result<T, Failure>;
 
@@ -18,6 +21,8 @@ pub(crate) enum Failure {
     Failed(wasmlx::Error),
     /// What there is to say has been said: exit code 1.
     Reported,
+    /// Ctrl-C ended it: exit code 130.
+    Interrupted,
     /// The reader of our output is gone (`wasmlx run | head -1`), which is no failure.
     ReaderGone,
 }
@@ -34,6 +39,7 @@ impl Failure {
             Self::Usage(message) => (message.clone(), Some("see `wasmlx help`"), 2),
             Self::Failed(error) => (error.to_string(), error.hint(), 1),
             Self::Reported => return ExitCode::from(1),
+            Self::Interrupted => return ExitCode::from(INTERRUPTED),
             Self::ReaderGone => return ExitCode::SUCCESS,
         };
         let mut stderr = anstream::stderr();

@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use wasmlx::{ComponentRef, ErrorKind, Host};
+use wasmlx::{ComponentRef, Error, ErrorKind, Host};
 
 use crate::failure::{Failure, Result};
 use crate::output;
-use crate::project::{Built, Language, Project};
+use crate::project::{Built, Project};
+use crate::watch;
 
 /// A component with its cases.
 pub(crate) struct Guest {
@@ -16,25 +17,31 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    /// Finds a component by its file or its folder. Of a Cargo package, one is taken that was built of it before
-    /// (`target/components/NAME.wasm` of its workspace); else the folder's own `.wasm` file; else it is built now.
+    /// Finds a component by its file or its folder. Of a folder its own `.wasm` file is taken; else the one that the Cargo
+    /// workspace which it is a member of keeps of it; else it is built now. What was built before is taken as it is, and
+    /// it is told where its source is newer.
+    ///
+    /// # Errors
+    /// `NotFound` where nothing is there; those of [`Project::find`] and [`Project::build`].
     pub(crate) fn find(path: &Path) -> Result<Self> {
+        must_be_there(path)?;
         if !path.is_dir() {
             return Ok(Self::file(path));
         }
         let cases = path.join("cases");
-        let project = Project::find(path)?;
-        if let Some(built) = built_before(path).filter(|_| is_rust(project.as_ref())) {
-            return Ok(Self { component: built.as_path().into(), cases });
-        }
-        let has_own = fs::read_dir(path).is_ok_and(|entries| {
-            entries.flatten().any(|entry| entry.path().extension().is_some_and(|extension| extension == "wasm"))
-        });
-        match project {
-            Some(project) if !has_own => Ok(Self { component: build(&project)?, cases }),
+        let (project, files) = (Project::find(path)?, wasm_files(path));
+        let (Some(project), ..=1) = (project, files.len()) else {
             // What is wrong with a folder that has none, or several, the library says.
-            _ => Ok(Self { component: path.into(), cases }),
-        }
+            return Ok(Self { component: path.into(), cases });
+        };
+        let component = match files.into_iter().next().or_else(|| project.kept_by_workspace()) {
+            Some(file) => {
+                tell_if_older(&file, path);
+                file.as_path().into()
+            }
+            None => build(&project)?,
+        };
+        Ok(Self { component, cases })
     }
 
     fn file(path: &Path) -> Self {
@@ -60,9 +67,7 @@ impl Source {
             Project::open(path)?;
             return Ok(Self::Project(path.to_path_buf()));
         }
-        if !path.exists() {
-            return Err(Failure::new(ErrorKind::NotFound, format_args!("{} is not there", path.display())));
-        }
+        must_be_there(path)?;
         Ok(Self::File(path.to_path_buf()))
     }
 
@@ -94,16 +99,35 @@ impl Source {
     }
 }
 
-/// Only of Rust's guests does a workspace keep the components, by the folder's name.
-fn is_rust(project: Option<&Project>) -> bool {
-    project.is_some_and(|project| project.language() == Language::Rust)
+/// # Errors
+/// `NotFound` where nothing is at a path.
+fn must_be_there(path: &Path) -> Result {
+    if path.exists() {
+        return Ok(());
+    }
+    let error = Error::new(ErrorKind::NotFound, format_args!("{} is not there", path.display()));
+    Err(Failure::Failed(
+        error.with_hint("name a component's folder or its .wasm file; of an installed one no cases are kept"),
+    ))
 }
 
-fn built_before(folder: &Path) -> Option<PathBuf> {
-    let folder = fs::canonicalize(folder).ok()?;
-    let file = Path::new(folder.file_name()?).with_extension("wasm");
-    let components = folder.ancestors().map(|ancestor| ancestor.join("target/components").join(&file));
-    components.into_iter().find(|component| component.is_file())
+fn wasm_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    entries.filter(|path| path.extension().is_some_and(|extension| extension == "wasm")).collect()
+}
+
+/// Says where a component that was built before is not what its source is now.
+fn tell_if_older(file: &Path, folder: &Path) {
+    let built = fs::metadata(file).and_then(|metadata| metadata.modified());
+    let (Ok(built), Some((source, changed))) = (built, watch::last_change(folder)) else { return };
+    if changed > built {
+        output::note(format_args!(
+            "note: {} is newer than {}, which is taken as it is; `wasmlx component build {}` builds it anew",
+            source.display(),
+            file.display(),
+            folder.display()
+        ));
+    }
 }
 
 /// Builds a component from its source.

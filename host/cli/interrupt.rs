@@ -3,10 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::failure::INTERRUPTED;
 use crate::output;
-
-/// The exit code of a program that SIGINT ended, by the shells' convention.
-const INTERRUPTED: i32 = 130;
 
 /// Listens for Ctrl-C.
 #[derive(Clone, Default)]
@@ -32,7 +30,7 @@ impl Interrupt {
                     None if listener.left_to_editor.load(Ordering::Relaxed) => {}
                     None => {
                         output::note("");
-                        std::process::exit(INTERRUPTED)
+                        std::process::exit(INTERRUPTED.into())
                     }
                 }
             }

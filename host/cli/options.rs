@@ -157,7 +157,7 @@ pub(crate) struct ComponentOptions {
     #[arg(long, value_name = "COMPONENT", add = candidates::component(ComponentKind::Chat))]
     pub(crate) chat: Option<String>,
     /// Grants the chat or agent what its manifest asks for: model=NAME, http=HOST[:PORT], read=FOLDER, write=FOLDER,
-    /// kv=SPACE, env=NAME, or at most N tokens a minute: tokens=N. May be given more than once
+    /// kv=SPACE, env=NAME, store=read, or at most N tokens a minute: tokens=N. May be given more than once
     #[arg(long, value_name = "GRANT")]
     pub(crate) grant: Vec<Grant>,
 }

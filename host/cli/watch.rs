@@ -96,7 +96,7 @@ fn tell_changed(changed: &[PathBuf]) {
 /// Tells what a round came to, where that is not told yet, since a watch goes on after a failure.
 ///
 /// # Errors
-/// What nobody can mend by changing a file.
+/// What nobody can mend by changing a file; Ctrl-C.
 pub(crate) fn tell(outcome: Result, global: &GlobalOptions) -> Result {
     match outcome {
         Ok(()) | Err(Failure::Reported) => Ok(()),
@@ -107,7 +107,7 @@ pub(crate) fn tell(outcome: Result, global: &GlobalOptions) -> Result {
             failure.report();
             Ok(())
         }
-        Err(failure @ (Failure::Usage(_) | Failure::ReaderGone)) => Err(failure),
+        Err(failure @ (Failure::Usage(_) | Failure::Interrupted | Failure::ReaderGone)) => Err(failure),
     }
 }
 
@@ -115,6 +115,14 @@ pub(crate) fn tell(outcome: Result, global: &GlobalOptions) -> Result {
 fn difference(one: &Files, other: &Files) -> Vec<PathBuf> {
     let all: BTreeSet<&PathBuf> = one.keys().chain(other.keys()).collect();
     all.into_iter().filter(|path| one.get(*path) != other.get(*path)).cloned().collect()
+}
+
+/// Which file of a source was changed last, and when. Cases and documents are no source.
+pub(crate) fn last_change(folder: &Path) -> Option<(PathBuf, SystemTime)> {
+    let cases = folder.join("cases");
+    let is_source = |path: &PathBuf| !path.starts_with(&cases) && path.extension().is_none_or(|end| end != "md");
+    let files = look(&[folder.to_path_buf()]).into_iter().filter(|(path, _)| is_source(path));
+    files.filter_map(|(path, stamp)| Some((path, stamp.modified?))).max_by_key(|(_, changed)| *changed)
 }
 
 /// What is there now. What cannot be read is not there, which changes when it can.

@@ -198,7 +198,7 @@ pub(crate) fn wasm_file(path: &Path) -> Result<PathBuf> {
             format_args!("{} holds several .wasm files; name one of them", path.display()),
         )),
         (None, _) => Err(Error::new(ErrorKind::NotFound, format_args!("{} holds no .wasm file", path.display()))
-            .with_hint("build the component first")),
+            .with_hint(format_args!("build the component first: `wasmlx component build {}`", path.display()))),
     }
 }
 

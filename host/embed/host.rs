@@ -369,7 +369,8 @@ impl Host {
     /// The same, with recording or rewriting cases. Recording takes the built-in model.
     ///
     /// # Errors
-    /// As [`Host::test_component`]; those of [`Host::load`] where runs are recorded; `Io` where a case cannot be written.
+    /// As [`Host::test_component`]; those of [`Host::load`] where runs are recorded; `Io` where a case cannot be written;
+    /// `Cancelled` where the cases were broken off.
     pub async fn test_component_with(
         &self,
         component: impl Into<ComponentRef>,
@@ -378,11 +379,11 @@ impl Host {
     ) -> Result<TestReport> {
         let (this, component, cases) = (self.clone(), component.into(), cases.into());
         let model = match options.records() {
-            true => Some(self.load_with(None, LoadOptions::new()).await?),
+            true => Some(self.load_with(None, LoadOptions::new().cancel(options.cancel_token())).await?),
             false => None,
         };
         let test =
-            move || cases::run_with(&this.inner.components.load_any(&component)?, &cases, model.as_ref(), options);
+            move || cases::run_with(&this.inner.components.load_any(&component)?, &cases, model.as_ref(), &options);
         blocking::spawn("wasmlx-cases", test).await
     }
 

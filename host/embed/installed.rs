@@ -173,7 +173,8 @@ impl Host {
         // Under the name that it is about to have.
         let loaded = self.components().runtime()?.load(&name, &bytes)?;
         let folder = options.cases.or_else(|| cases_folder(component)).filter(|_| !options.untested);
-        let cases = folder.as_ref().map(|folder| passed(cases::run(&loaded, folder)?, "install it untested"));
+        let cases =
+            folder.as_ref().map(|folder| passed(cases::run(&loaded, folder)?, "install it untested (`--no-test`)"));
         let cases = cases.transpose()?;
         let (cost, unmeasured) = if options.untested {
             (None, None)

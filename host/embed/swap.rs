@@ -117,7 +117,7 @@ pub(crate) async fn load(host: &Host, slot: Slot, component: ComponentRef, force
         let loaded = host.components().load_aside(&component, slot.kind())?;
         let load_time = started.elapsed();
         let cases = match cases_folder(&component) {
-            Some(folder) if !force => Some(passed(cases::run(&loaded, &folder)?, "force the swap")?),
+            Some(folder) if !force => Some(passed(cases::run(&loaded, &folder)?, "force the swap (`--force`)")?),
             _ => None,
         };
         Ok(Loaded { component: loaded, cases, load_time })

@@ -142,6 +142,32 @@ fn components_are_swapped_while_it_runs() {
     for answer in &answers {
         assert_eq!(answer["text"], TOKYO);
     }
+    let slots = ["template", "sampler", "chat"];
+    let told: Vec<&str> =
+        ran.stderr.lines().filter(|line| slots.iter().any(|slot| line.starts_with(&format!("{slot}: ")))).collect();
+    assert_eq!(
+        told,
+        [
+            "template: jinja -> chatml, no cases run",
+            "sampler: default-policy -> classic, no cases run",
+            "chat: chat -> chat, no cases run",
+        ]
+    );
+}
+
+#[test]
+fn a_swap_tells_which_cases_were_run() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("cases")).unwrap();
+    let built = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/components/default-policy.wasm");
+    std::fs::copy(built, folder.path().join("mine.wasm")).unwrap();
+    let case = r#"[{"name": "cold", "params": {"temperature": 0, "top_p": 1}, "plan": [{"temperature": 0}]}]"#;
+    std::fs::write(folder.path().join("cases/plans.json"), case).unwrap();
+    let swap = format!("/swap sampler {}", folder.path().display());
+    let ran = run_with_input(&["chat"], &format!("{swap}\n{swap} --force\n/sampler\n")).ok();
+    let expected = "sampler: default-policy -> mine, 1 case passed\nsampler: mine -> mine, no cases run\n\
+                    sampler: mine -> default-policy, no cases run\n";
+    assert_eq!(ran.stderr, expected);
 }
 
 /// With --json, and where stdout goes elsewhere, nothing but answers goes there.

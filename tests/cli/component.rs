@@ -83,8 +83,7 @@ fn inspect_tells_what_a_component_is_and_may_do() {
 #[test]
 fn inspect_for_programs_has_the_same() {
     let home = Home::new();
-    let folder = repository("guest-examples/rust/min-p");
-    let inspected = home.run(&["component", "inspect", "--json", &folder]).ok().json();
+    let inspected = home.run(&["component", "inspect", "--json", &built("min-p")]).ok().json();
     assert_eq!(inspected["name"], "min-p");
     assert_eq!(inspected["world"], "sampling-policy");
     assert_eq!(inspected["imports"], json!(["wasmlx:runner/types@0.1.0", "wasmlx:runner/logits@0.1.0"]));
@@ -185,6 +184,7 @@ fn a_component_that_fails_its_own_cases_is_not_installed_unless_that_is_wanted()
     let path = folder.to_str().unwrap();
     let refused = home.run(&["component", "add", path]).failed(1);
     assert!(refused.stderr.contains("{\"temperature\":0.7}"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("install it untested (`--no-test`)"), "{}", refused.stderr);
     assert!(home.installed().is_empty());
     home.run(&["component", "add", "--no-test", path]).ok();
     // Without a manifest the file names it.

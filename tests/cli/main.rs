@@ -10,6 +10,7 @@ mod completion;
 mod component;
 mod component_sources;
 mod doctor;
+mod folders;
 mod grammar;
 mod https;
 mod languages;

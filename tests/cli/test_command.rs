@@ -396,5 +396,49 @@ fn what_is_no_component_and_what_are_no_cases_are_named() {
     assert!(ran.stderr.contains("cases.json"), "{}", ran.stderr);
     fs::remove_dir_all(folder.path().join("cases")).unwrap();
     let ran = run(&["test", file.to_str().unwrap()]).failed(1);
-    assert!(ran.stderr.contains("cases"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("hint: cases are files *.json in the folder `cases`"), "{}", ran.stderr);
+
+    let ran = run(&["test", "min-p"]).failed(1);
+    assert!(ran.stderr.contains("min-p is not there"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("of an installed one no cases are kept"), "{}", ran.stderr);
+}
+
+/// An agent that says nothing, over and over.
+#[cfg(unix)]
+fn endless_agent() -> Vec<u8> {
+    let module = r#"(module
+        (import "wasmlx:runner/console@0.1.0" "print" (func $print (param i32 i32 i32)))
+        (memory (export "memory") 1)
+        (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
+        (func (export "run") (param i32 i32) (result i32)
+            (loop $again (call $print (i32.const 0) (i32.const 0) (i32.const 512)) (br $again))
+            (unreachable)))"#;
+    let mut resolve = wit_parser::Resolve::default();
+    let (package, _) = resolve.push_dir(repository("wit")).unwrap();
+    let world = resolve.select_world(&[package], Some("agent")).unwrap();
+    let mut module = wat::parse_str(module).unwrap();
+    let encoding = wit_component::StringEncoding::UTF8;
+    wit_component::embed_component_metadata(&mut module, &resolve, world, encoding).unwrap();
+    wit_component::ComponentEncoder::default().module(&module).unwrap().encode().unwrap()
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_leaves_nothing_of_what_was_made_for_a_case() {
+    let (folder, file) = beside("errand", &json!([{"name": "endless", "write": {"out": {"a.txt": "A."}}}]));
+    fs::write(&file, endless_agent()).unwrap();
+    for options in [&[][..], &["--watch"]] {
+        let temporary = tempfile::tempdir_in(folder.path()).unwrap();
+        let made = || fs::read_dir(temporary.path()).unwrap().count();
+        let mut command = wasmlx(&[&["test", file.to_str().unwrap()], options].concat());
+        let mut child = command.env("TMPDIR", temporary.path()).spawn().unwrap();
+        while made() == 0 {
+            assert_eq!(child.try_wait().unwrap(), None, "it runs the case");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        let interrupted = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+        assert!(interrupted.unwrap().success());
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{options:?}");
+        assert_eq!(made(), 0, "{options:?}");
+    }
 }

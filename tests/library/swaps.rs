@@ -154,6 +154,7 @@ async fn its_own_cases_are_run_first() {
     write(case(json!(null)));
     let error = host.swap(Slot::Sampler, folder.path()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::CasesFailed);
+    assert!(error.hint().is_some_and(|hint| hint.contains("force the swap (`--force`)")), "{error:?}");
     for part in ["policy fails 1 of its own 1 cases", "plans.json: cold", "expected:\n    no plan", "got:\n    "] {
         assert!(error.to_string().contains(part), "{part} in {error}");
     }

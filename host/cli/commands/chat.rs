@@ -8,7 +8,7 @@ use std::io::{self, IsTerminal as _};
 use std::path::Path;
 
 use serde_json::Value;
-use wasmlx::{Chat, ErrorKind, Sampler, SavedChat, Slot, SlotEvents, SwapOptions, Turn};
+use wasmlx::{Chat, ErrorKind, Sampler, SavedChat, Slot, SlotEvents, SwapOptions, TestReport, Turn};
 
 use self::input::{Input, Lines};
 use self::slash::{COMMANDS, Line};
@@ -166,7 +166,8 @@ impl Session<'_> {
 
     async fn swap(&mut self, slot: Slot, component: &str, options: SwapOptions) -> Result {
         let before = self.chat.settings();
-        self.chat.swap_with(slot, component, options).await?;
+        let report = self.chat.swap_with(slot, component, options).await?;
+        self.tell_swap(slot, &before, report.cases.as_ref());
         self.tell_dropped(&before);
         Ok(())
     }
@@ -174,8 +175,23 @@ impl Session<'_> {
     async fn default_sampler(&mut self) -> Result {
         let before = self.chat.settings();
         self.chat.swap_sampler(Sampler::Default).await?;
+        self.tell_swap(Slot::Sampler, &before, None);
         self.tell_dropped(&before);
         Ok(())
+    }
+
+    /// Says what sits in a slot since these settings, and which of its cases were run.
+    fn tell_swap(&self, slot: Slot, before: &Value, cases: Option<&TestReport>) {
+        if self.screen.global.quiet {
+            return;
+        }
+        let after = self.chat.settings();
+        let [old, new] = [before, &after].map(|settings| settings[slot.as_str()].as_str().unwrap_or_default());
+        let cases = cases.map_or_else(
+            || "no cases run".to_owned(),
+            |report| format!("{} passed", output::counted(report.passed(), "case")),
+        );
+        output::aside(format_args!("{slot}: {old} -> {new}, {cases}"));
     }
 
     /// Says which parameters a swap has dropped since these settings.

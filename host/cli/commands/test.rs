@@ -5,7 +5,7 @@ mod cost;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use wasmlx::{CaseOutcome, Host, TestOptions};
+use wasmlx::{CancelToken, CaseOutcome, Host, TestOptions};
 
 use crate::GlobalOptions;
 use crate::difference::{self, Line};
@@ -43,7 +43,8 @@ pub(crate) async fn run(arguments: &Arguments, global: &GlobalOptions) -> Result
         return watch(&arguments.path, &host, global).await;
     }
     let options = TestOptions::new().record(arguments.record).update(arguments.update);
-    let tested = test(Guest::find(&arguments.path)?, &host, options, global).await;
+    let guest = Guest::find(&arguments.path)?;
+    let tested = test(guest, &host, options, &Interrupt::listen(), global).await;
     // Where runs were recorded, there is a device.
     host.stop().await;
     tested
@@ -51,12 +52,12 @@ pub(crate) async fn run(arguments: &Arguments, global: &GlobalOptions) -> Result
 
 /// Tests a component as its files are, again and again.
 async fn watch(path: &Path, host: &Host, global: &GlobalOptions) -> Result {
-    let _interrupt = Interrupt::listen();
+    let interrupt = Interrupt::listen();
     let source = Source::open(path)?;
     let mut watch = Watch::new(source.files());
     loop {
         let outcome = match source.build(host).await {
-            Ok(guest) => test(guest, host, TestOptions::new(), global).await,
+            Ok(guest) => test(guest, host, TestOptions::new(), &interrupt, global).await,
             Err(failure) => Err(failure),
         };
         watch::tell(outcome, global)?;
@@ -64,8 +65,23 @@ async fn watch(path: &Path, host: &Host, global: &GlobalOptions) -> Result {
     }
 }
 
-async fn test(guest: Guest, host: &Host, options: TestOptions, global: &GlobalOptions) -> Result {
-    let report = host.test_component_with(guest.component, guest.cases, options).await?;
+/// Runs a component's cases. Ctrl-C breaks them off, so that nothing is left of what was made for them.
+async fn test(
+    guest: Guest,
+    host: &Host,
+    options: TestOptions,
+    interrupt: &Interrupt,
+    global: &GlobalOptions,
+) -> Result {
+    let cancel = CancelToken::new();
+    let token = cancel.clone();
+    let guard = interrupt.guard(move || token.cancel());
+    let tested = host.test_component_with(guest.component, guest.cases, options.cancel(cancel.clone())).await;
+    drop(guard);
+    if cancel.is_cancelled() {
+        return Err(Failure::Interrupted);
+    }
+    let report = tested?;
     let failed = report.failed();
     let mut output = Output::new();
     if global.json {

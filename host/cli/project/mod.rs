@@ -82,6 +82,14 @@ impl Project {
         self.language
     }
 
+    /// The component that the workspace of a Rust package built of it, which keeps it by the folder's name.
+    pub(crate) fn kept_by_workspace(&self) -> Option<PathBuf> {
+        match self.language {
+            Language::Rust => rust::kept_by_workspace(&self.folder),
+            _ => None,
+        }
+    }
+
     /// Builds the component, its manifest in it. The language's own tools do the work, and say on stderr what is wrong
     /// with the code.
     ///
@@ -116,7 +124,7 @@ impl Project {
                     "{} is missing: it says which kind of component this is",
                     self.folder.join(MANIFEST).display()
                 ),
-                "`wasmlx component new` writes one; docs/COMPONENTS.md has its fields",
+                "`wasmlx component new` writes one; docs/WIT.md has its fields, under \"Grants\"",
             ));
         };
         Ok(manifest.kind)

@@ -1,7 +1,8 @@
 //! Rust: Cargo makes a module, whose world wit-bindgen wrote into it.
 
-use std::path::PathBuf;
-use std::process::Command;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use wasmlx::ErrorKind;
@@ -35,6 +36,30 @@ pub(super) fn build(project: &Project) -> Result<Vec<u8>> {
         )
     })?;
     encode(&module)
+}
+
+/// The component that the workspace of a package keeps of it: `target/components/NAME.wasm`, by the folder's name.
+pub(super) fn kept_by_workspace(folder: &Path) -> Option<PathBuf> {
+    let folder = fs::canonicalize(folder).ok()?;
+    let file = Path::new("target/components").join(folder.file_name()?).with_added_extension("wasm");
+    // Any folder above may have such a file; whether it is the package's, Cargo says. It is asked for nothing else.
+    if !folder.ancestors().any(|above| above.join(&file).is_file()) {
+        return None;
+    }
+    Some(workspace(&folder)?.join(file)).filter(|file| file.is_file())
+}
+
+/// The folder of the workspace that a package is a member of, which may be the package itself. None where Cargo is not
+/// there, or finds something wrong with the two.
+fn workspace(package: &Path) -> Option<PathBuf> {
+    let mut cargo = Command::new(tool::on_path("cargo")?);
+    cargo.args(["locate-project", "--workspace", "--message-format", "plain", "--manifest-path"]);
+    let located = cargo.arg(package.join("Cargo.toml")).stdin(Stdio::null()).output().ok()?;
+    if !located.status.success() {
+        return None;
+    }
+    let manifest = String::from_utf8(located.stdout).ok()?;
+    Path::new(manifest.trim_end()).parent().map(Path::to_path_buf)
 }
 
 /// The module that a message of Cargo's announces.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use wasmlx_components::{AgentComponent, AgentEvent, AgentRun, AgentSetup, Component};
+use wasmlx_engine::CancelToken;
 
 use super::case_host::CaseHost;
 use super::surroundings::{Texts, World, texts};
-use super::{Case, CaseOutcome, field, lines, refuse_beside_error, refuse_unknown, runtime};
+use super::{Case, CaseOutcome, block_on, field, lines, refuse_beside_error, refuse_unknown, runtime};
 
 const FIELDS: [&str; 14] = [
     "name", "args", "read", "write", "kv", "env", "now", "tools", "results", "script", "printed", "written", "kept",
@@ -18,7 +19,12 @@ const FIELDS: [&str; 14] = [
 /// The most bytes that a run may print.
 const PRINTED_BYTES: usize = 64 << 20;
 
-pub(super) fn run(component: &Component, case: &Case, mended: &mut Case) -> Result<CaseOutcome, String> {
+pub(super) fn run(
+    component: &Component,
+    case: &Case,
+    mended: &mut Case,
+    cancel: &CancelToken,
+) -> Result<CaseOutcome, String> {
     if let Some(name) = ["http", "store"].into_iter().find(|name| case.contains_key(*name)) {
         return Err(format!(
             "`{name}` is for a cassette to be recorded; a case that is written by hand has no network and no store"
@@ -28,7 +34,7 @@ pub(super) fn run(component: &Component, case: &Case, mended: &mut Case) -> Resu
     refuse_beside_error(case, &["printed", "written", "kept"])?;
     let world = World::of(component, case)?;
     let host = Arc::new(CaseHost::scripted(component, case)?.granting(world.grants.clone()));
-    let outcome = play(component, case, &world, &host)?;
+    let outcome = play(component, case, &world, &host, cancel)?;
     if let Some(part) = field::<String>(case, "error")? {
         let got = outcome.error.clone().map_or_else(|| Ok(outcome.told()), Err);
         return Ok(CaseOutcome::of_error(&part, got, mended));
@@ -41,10 +47,15 @@ pub(super) fn run(component: &Component, case: &Case, mended: &mut Case) -> Resu
 }
 
 /// What comes of a run that is recorded or played.
-pub(super) fn perform(component: &Component, case: &Case, host: CaseHost) -> Result<Value, String> {
+pub(super) fn perform(
+    component: &Component,
+    case: &Case,
+    host: CaseHost,
+    cancel: &CancelToken,
+) -> Result<Value, String> {
     let world = World::of(component, case)?;
     let host = Arc::new(host.granting(world.grants.clone()));
-    let Outcome { printed, written, kept, error } = play(component, case, &world, &host)?;
+    let Outcome { printed, written, kept, error } = play(component, case, &world, &host, cancel)?;
     let mut outcome = Map::from_iter([("printed".to_owned(), split(&printed))]);
     for (name, texts) in [("written", written), ("kept", kept)] {
         if !texts.is_empty() {
@@ -65,7 +76,13 @@ struct Outcome {
 }
 
 /// Runs an agent to its end.
-fn play(component: &Component, case: &Case, world: &World, host: &Arc<CaseHost>) -> Result<Outcome, String> {
+fn play(
+    component: &Component,
+    case: &Case,
+    world: &World,
+    host: &Arc<CaseHost>,
+    cancel: &CancelToken,
+) -> Result<Outcome, String> {
     let agent = AgentComponent::new(component).map_err(|error| error.to_string())?;
     let setup = AgentSetup {
         arguments: field(case, "args")?.unwrap_or_default(),
@@ -75,7 +92,7 @@ fn play(component: &Component, case: &Case, world: &World, host: &Arc<CaseHost>)
     let runtime = runtime()?;
     let mut run = AgentRun::start(runtime.handle(), agent, setup, host.clone());
     let (mut printed, mut error) = (String::new(), None);
-    runtime.block_on(async {
+    block_on(&runtime, cancel, async {
         while let Some(event) = run.next().await {
             match event {
                 // It was ended below, and all that comes is its end.
@@ -89,7 +106,7 @@ fn play(component: &Component, case: &Case, world: &World, host: &Arc<CaseHost>)
                 Err(failed) => error = Some(failed.to_string()),
             }
         }
-    });
+    })?;
     Ok(Outcome { printed, written: world.written()?, kept: world.kept()?, error })
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use wasmlx_components::{Component, ComponentKind, Divergence, Tape, TapedCall};
+use wasmlx_engine::CancelToken;
 
 use super::case_host::{CaseHost, tools};
 use super::rewrite;
@@ -90,7 +91,11 @@ impl Cassette {
     ///
     /// # Errors
     /// What is wrong with the cassette.
-    pub(super) fn play(&self, component: &Component) -> std::result::Result<(CaseOutcome, Option<Self>), String> {
+    pub(super) fn play(
+        &self,
+        component: &Component,
+        cancel: &CancelToken,
+    ) -> std::result::Result<(CaseOutcome, Option<Self>), String> {
         let (Some(calls), Some(expected)) = (&self.calls, &self.outcome) else {
             return Err(
                 "it was not recorded yet: `wasmlx test PATH --record` does it, on the built-in model".to_owned()
@@ -98,7 +103,7 @@ impl Cassette {
         };
         let tape = Tape::playing(calls.clone());
         let host = CaseHost::played(component, &self.run, Arc::clone(&tape))?;
-        let outcome = self.perform(component, host)?;
+        let outcome = self.perform(component, host, cancel)?;
         if let Some(divergence) = tape.divergence() {
             return Ok((diverged(&divergence, calls.len()), None));
         }
@@ -118,7 +123,12 @@ impl Cassette {
     ///
     /// # Errors
     /// What is wrong with the cassette; what the model or the component cannot be run for, or the run failed for.
-    pub(super) fn record(&mut self, component: &Component, model: &Model) -> std::result::Result<(), String> {
+    pub(super) fn record(
+        &mut self,
+        component: &Component,
+        model: &Model,
+        cancel: &CancelToken,
+    ) -> std::result::Result<(), String> {
         let params = field::<Map<String, Value>>(&self.run, "sampler_params")?;
         let params = params.unwrap_or_else(|| Map::from_iter([("temperature".to_owned(), json!(0))]));
         let max_tokens = field(&self.run, "max_tokens")?.unwrap_or(MAX_TOKENS);
@@ -132,7 +142,7 @@ impl Cassette {
         let server = runtime()?.block_on(builder.serve()).map_err(|error| error.to_string())?;
         let tape = Tape::recording();
         let host = CaseHost::recorded(component, &self.run, Arc::clone(&tape), server)?;
-        let outcome = self.perform(component, host)?;
+        let outcome = self.perform(component, host, cancel)?;
         if let Some(error) = failure(&outcome)
             && self.outcome.as_ref().is_some_and(|before| failure(before).is_none())
         {
@@ -146,7 +156,12 @@ impl Cassette {
     }
 
     /// Runs what it says.
-    fn perform(&self, component: &Component, host: CaseHost) -> std::result::Result<Value, String> {
+    fn perform(
+        &self,
+        component: &Component,
+        host: CaseHost,
+        cancel: &CancelToken,
+    ) -> std::result::Result<Value, String> {
         let own = match component.kind() {
             ComponentKind::Chat => &CHAT_FIELDS[..],
             ComponentKind::Agent => &AGENT_FIELDS[..],
@@ -155,8 +170,8 @@ impl Cassette {
         refuse_unknown("`run`", &self.run, &[own, &FIELDS].concat())?;
         match component.kind() {
             #[cfg(feature = "agents")]
-            ComponentKind::Agent => super::agent::perform(component, &self.run, host),
-            _ => chat::perform(component, &self.run, &Arc::new(host)),
+            ComponentKind::Agent => super::agent::perform(component, &self.run, host, cancel),
+            _ => chat::perform(component, &self.run, &Arc::new(host), cancel),
         }
     }
 }

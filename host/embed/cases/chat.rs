@@ -4,14 +4,20 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use wasmlx_components::{ChatComponent, ChatEvent, ChatSession, Component, Message, MessageLog};
+use wasmlx_engine::CancelToken;
 
 use super::case_host::CaseHost;
-use super::{Case, CaseOutcome, field, lines, refuse_beside_error, refuse_unknown, runtime};
+use super::{Case, CaseOutcome, block_on, field, lines, refuse_beside_error, refuse_unknown, runtime};
 
 const FIELDS: [&str; 10] =
     ["name", "config", "log", "tools", "results", "script", "now", "events", "appended", "error"];
 
-pub(super) fn run(component: &Component, case: &Case, mended: &mut Case) -> Result<CaseOutcome, String> {
+pub(super) fn run(
+    component: &Component,
+    case: &Case,
+    mended: &mut Case,
+    cancel: &CancelToken,
+) -> Result<CaseOutcome, String> {
     refuse_unknown("it", case, &FIELDS)?;
     refuse_beside_error(case, &["events", "appended"])?;
     if !["events", "error"].into_iter().any(|name| case.contains_key(name)) {
@@ -19,7 +25,7 @@ pub(super) fn run(component: &Component, case: &Case, mended: &mut Case) -> Resu
     }
     let host = Arc::new(CaseHost::scripted(component, case)?);
     // The log has what the turn answers.
-    let outcome = turns(component, case, &host, vec![Vec::new()])?.remove(0);
+    let outcome = turns(component, case, &host, vec![Vec::new()], cancel)?.remove(0);
     let told = |events: &[Value], appended: &[Value]| lines(&json!({"events": events, "appended": appended}));
     if let Some(part) = field::<String>(case, "error")? {
         let got = outcome.error.map_or_else(|| Ok(told(&outcome.events, &outcome.appended)), Err);
@@ -40,12 +46,18 @@ pub(super) fn run(component: &Component, case: &Case, mended: &mut Case) -> Resu
 }
 
 /// What a recorded chat says: its `turns`, a user's text each, and what comes of them.
-pub(super) fn perform(component: &Component, run: &Case, host: &Arc<CaseHost>) -> Result<Value, String> {
+pub(super) fn perform(
+    component: &Component,
+    run: &Case,
+    host: &Arc<CaseHost>,
+    cancel: &CancelToken,
+) -> Result<Value, String> {
     let texts: Vec<String> = field(run, "turns")?.unwrap_or_default();
     if texts.is_empty() {
         return Err("`run` has no `turns`".to_owned());
     }
-    let turns = turns(component, run, host, texts.into_iter().map(|text| vec![Message::user(text)]).collect())?;
+    let messages = texts.into_iter().map(|text| vec![Message::user(text)]).collect();
+    let turns = turns(component, run, host, messages, cancel)?;
     let turn = |TurnOutcome { events, appended, error }| match error {
         None => json!({"events": events, "appended": appended}),
         Some(error) => json!({"events": events, "error": error}),
@@ -66,6 +78,7 @@ fn turns(
     case: &Case,
     host: &Arc<CaseHost>,
     turns: Vec<Vec<Message>>,
+    cancel: &CancelToken,
 ) -> Result<Vec<TurnOutcome>, String> {
     let config = Value::Object(field(case, "config")?.unwrap_or_default()).to_string();
     let log = MessageLog::new(field(case, "log")?.unwrap_or_default());
@@ -76,7 +89,7 @@ fn turns(
     for new in turns {
         let before = log.len() + new.len();
         let (mut events, mut error) = (Vec::new(), None);
-        runtime.block_on(async {
+        block_on(&runtime, cancel, async {
             let mut turn = session.send(new);
             while let Some(event) = turn.next().await {
                 match event {
@@ -86,7 +99,7 @@ fn turns(
             }
             // What a component saves after its turn it may ask the host for.
             let _ = session.save().await;
-        });
+        })?;
         let appended = log.messages().split_off(before.min(log.len())).iter().map(message_json).collect();
         let failed = error.is_some();
         outcomes.push(TurnOutcome { events, appended, error });

@@ -1,10 +1,10 @@
 //! Cases of policies that draw by themselves: the request is served with many seeds, and what comes up is counted.
 
-use wasmlx_engine::Choice;
+use wasmlx_engine::{CancelToken, Choice};
 
 use super::policy::{Expected, Request, Step, compare, compare_reads};
 use super::statistics::ChiSquare;
-use super::{Case, CaseOutcome, field};
+use super::{BROKEN_OFF, Case, CaseOutcome, field};
 
 /// The most seeds of a case.
 const MOST: u64 = 100_000;
@@ -44,10 +44,19 @@ impl Draws {
 
     /// Serves a request with the seeds from `first` on. Where a step expects a distribution, the tokens are counted;
     /// what other steps expect must hold each time.
-    pub(super) fn run(&self, request: &Request<'_>, first: u64, reads: Option<u32>) -> Result<CaseOutcome, String> {
+    pub(super) fn run(
+        &self,
+        request: &Request<'_>,
+        first: u64,
+        reads: Option<u32>,
+        cancel: &CancelToken,
+    ) -> Result<CaseOutcome, String> {
         let mut counts = request.steps.iter().map(Counted::of).collect::<Result<Vec<_>, _>>()?;
         let mut outcome = CaseOutcome::Passed;
         for seed in 0..self.count {
+            if cancel.is_cancelled() {
+                return Err(BROKEN_OFF.to_owned());
+            }
             request.play(first.wrapping_add(seed), |index, chosen, counted| {
                 let compared = match (&mut counts[index], &chosen) {
                     (Some(counts), Ok(Choice::Token(token))) => {

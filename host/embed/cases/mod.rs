@@ -19,9 +19,13 @@ mod template;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
+use tokio::runtime::{Builder, Runtime};
 use wasmlx_components::{Component, ComponentKind};
+use wasmlx_engine::CancelToken;
 
 use super::error::{Error, ErrorKind, Result};
 use super::model::Model;
@@ -44,11 +48,12 @@ pub struct TestReport {
 }
 
 /// What is done besides running cases.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct TestOptions {
     record: bool,
     update: bool,
+    cancel: CancelToken,
 }
 
 impl TestOptions {
@@ -68,8 +73,18 @@ impl TestOptions {
         Self { update, ..self }
     }
 
-    pub(crate) fn records(self) -> bool {
+    /// Breaks the cases off once this token is cancelled: the folders that agents were given are removed, and the error
+    /// is of the kind [`ErrorKind::Cancelled`].
+    pub fn cancel(self, token: CancelToken) -> Self {
+        Self { cancel: token, ..self }
+    }
+
+    pub(crate) fn records(&self) -> bool {
         self.record
+    }
+
+    pub(crate) fn cancel_token(&self) -> CancelToken {
+        self.cancel.clone()
     }
 }
 
@@ -114,11 +129,45 @@ impl TestReport {
 /// A case: a JSON object with a `name`, whose other fields depend on the world.
 pub(crate) type Case = Map<String, Value>;
 
+/// What is told of a case that somebody broke off.
+const BROKEN_OFF: &str = "it was broken off";
+
+/// How soon it is seen that a run is to be broken off.
+const CANCEL_INTERVAL: Duration = Duration::from_millis(50);
+
 /// Runs all cases of a folder. Blocks while the component computes.
 ///
 /// # Errors
 /// [`ErrorKind::NotFound`] where there are none, [`ErrorKind::InvalidInput`] for files that are no cases.
 pub(crate) fn run(component: &Component, folder: &Path) -> Result<TestReport> {
+    run_all(component, folder, &CancelToken::new())
+}
+
+/// Runs all cases of a folder after recording its cassettes on a model, where there is one; then with `update` those
+/// that did not come out are written anew, and all run again.
+///
+/// # Errors
+/// As [`run`]; where there is nothing to record, or it cannot be; where a file cannot be written;
+/// [`ErrorKind::Cancelled`].
+pub(crate) fn run_with(
+    component: &Component,
+    folder: &Path,
+    model: Option<&Model>,
+    options: &TestOptions,
+) -> Result<TestReport> {
+    let cancel = &options.cancel;
+    let run = || {
+        let recorded = model.map(|model| record(component, folder, model, cancel)).transpose()?.unwrap_or_default();
+        let updated = if options.update { update(component, folder, cancel)? } else { Vec::new() };
+        Ok(TestReport { recorded, updated, ..run_all(component, folder, cancel)? })
+    };
+    run().map_err(|error: Error| match cancel.is_cancelled() {
+        true => Error::new(ErrorKind::Cancelled, format_args!("the cases of {} were broken off", component.name())),
+        false => error,
+    })
+}
+
+fn run_all(component: &Component, folder: &Path, cancel: &CancelToken) -> Result<TestReport> {
     let mut report = TestReport {
         component: component.name().to_owned(),
         kind: component.kind().to_string(),
@@ -127,29 +176,13 @@ pub(crate) fn run(component: &Component, folder: &Path) -> Result<TestReport> {
         updated: Vec::new(),
     };
     for path in case_files(folder)? {
-        report.cases.extend(run_file(component, &path)?.into_iter().map(|ran| ran.result));
+        report.cases.extend(run_file(component, &path, cancel)?.into_iter().map(|ran| ran.result));
     }
     Ok(report)
 }
 
-/// Runs all cases of a folder after recording its cassettes on a model, where there is one; then with `update` those
-/// that did not come out are written anew, and all run again.
-///
-/// # Errors
-/// As [`run`]; where there is nothing to record, or it cannot be; where a file cannot be written.
-pub(crate) fn run_with(
-    component: &Component,
-    folder: &Path,
-    model: Option<&Model>,
-    options: TestOptions,
-) -> Result<TestReport> {
-    let recorded = model.map(|model| record(component, folder, model)).transpose()?.unwrap_or_default();
-    let updated = if options.update { update(component, folder)? } else { Vec::new() };
-    Ok(TestReport { recorded, updated, ..run(component, folder)? })
-}
-
 /// Records a folder's cassettes; gives their files.
-fn record(component: &Component, folder: &Path, model: &Model) -> Result<Vec<String>> {
+fn record(component: &Component, folder: &Path, model: &Model, cancel: &CancelToken) -> Result<Vec<String>> {
     let cassettes: Vec<PathBuf> = case_files(folder)?.into_iter().filter(|path| is_cassette(path)).collect();
     if cassettes.is_empty() {
         let message = format_args!("{} holds no cassettes (*{})", folder.display(), cassette::EXTENSION);
@@ -158,7 +191,7 @@ fn record(component: &Component, folder: &Path, model: &Model) -> Result<Vec<Str
     }
     for path in &cassettes {
         let mut cassette = Cassette::read(path)?;
-        cassette.record(component, model).map_err(|why| invalid(path, &cassette.name, &why))?;
+        cassette.record(component, model, cancel).map_err(|why| invalid(path, &cassette.name, &why))?;
         cassette.write(path)?;
     }
     Ok(cassettes.iter().map(|path| file_name(path)).collect())
@@ -166,11 +199,11 @@ fn record(component: &Component, folder: &Path, model: &Model) -> Result<Vec<Str
 
 /// Writes the cases of a folder anew that do not come out, as far as what the component does can be expected of it;
 /// gives the file and the name of each.
-fn update(component: &Component, folder: &Path) -> Result<Vec<(String, String)>> {
+fn update(component: &Component, folder: &Path, cancel: &CancelToken) -> Result<Vec<(String, String)>> {
     let mut updated = Vec::new();
     for path in case_files(folder)? {
         let mut cases = Vec::new();
-        for (index, ran) in run_file(component, &path)?.into_iter().enumerate() {
+        for (index, ran) in run_file(component, &path, cancel)?.into_iter().enumerate() {
             let name = (ran.result.file, ran.result.name);
             match ran.mended {
                 Some(Mended::Case(case)) => cases.push((index, case)),
@@ -200,11 +233,11 @@ enum Mended {
 }
 
 /// Runs the cases of a file.
-fn run_file(component: &Component, path: &Path) -> Result<Vec<Ran>> {
+fn run_file(component: &Component, path: &Path, cancel: &CancelToken) -> Result<Vec<Ran>> {
     let file = file_name(path);
     if is_cassette(path) {
         let cassette = Cassette::read(path)?;
-        let (outcome, mended) = cassette.play(component).map_err(|why| invalid(path, &cassette.name, &why))?;
+        let (outcome, mended) = cassette.play(component, cancel).map_err(|why| invalid(path, &cassette.name, &why))?;
         let result = CaseResult { file, name: cassette.name, outcome };
         return Ok(vec![Ran { result, mended: mended.map(|mended| Mended::Cassette(Box::new(mended))) }]);
     }
@@ -212,7 +245,7 @@ fn run_file(component: &Component, path: &Path) -> Result<Vec<Ran>> {
     for (index, case) in read(path)?.into_iter().enumerate() {
         let name = case.get("name").and_then(Value::as_str).map_or_else(|| format!("#{}", index + 1), str::to_owned);
         let mut mended = case.clone();
-        let outcome = check(component, &case, &mut mended).map_err(|why| invalid(path, &name, &why))?;
+        let outcome = check(component, &case, &mut mended, cancel).map_err(|why| invalid(path, &name, &why))?;
         let mended = (outcome != CaseOutcome::Passed && mended != case).then_some(Mended::Case(mended));
         ran.push(Ran { result: CaseResult { file: file.clone(), name, outcome }, mended });
     }
@@ -239,21 +272,30 @@ fn invalid(path: &Path, name: &str, why: &str) -> Error {
 
 /// Runs one case; an error says what is wrong with the case itself.
 pub(crate) fn run_case(component: &Component, case: &Case) -> std::result::Result<CaseOutcome, String> {
+    let cancel = CancelToken::new();
     if is_recorded(case) {
-        return Ok(Cassette::of_case(case)?.play(component)?.0);
+        return Ok(Cassette::of_case(case)?.play(component, &cancel)?.0);
     }
-    check(component, case, &mut case.clone())
+    check(component, case, &mut case.clone(), &cancel)
 }
 
 /// Runs one case; an error says what is wrong with the case itself. Where it does not come out, `mended`, the same case
 /// at first, is given what would have to be expected instead.
-fn check(component: &Component, case: &Case, mended: &mut Case) -> std::result::Result<CaseOutcome, String> {
+fn check(
+    component: &Component,
+    case: &Case,
+    mended: &mut Case,
+    cancel: &CancelToken,
+) -> std::result::Result<CaseOutcome, String> {
+    if cancel.is_cancelled() {
+        return Err(BROKEN_OFF.to_owned());
+    }
     match component.kind() {
         ComponentKind::Template => template::run(component, case, mended),
-        ComponentKind::Policy => policy::run(component, case, mended),
-        ComponentKind::Chat => chat::run(component, case, mended),
+        ComponentKind::Policy => policy::run(component, case, mended, cancel),
+        ComponentKind::Chat => chat::run(component, case, mended, cancel),
         #[cfg(feature = "agents")]
-        ComponentKind::Agent => agent::run(component, case, mended),
+        ComponentKind::Agent => agent::run(component, case, mended, cancel),
         kind => Err(format!("there are no cases for a {kind}")),
     }
 }
@@ -352,8 +394,25 @@ fn field<T: serde::de::DeserializeOwned>(case: &Case, name: &str) -> std::result
 }
 
 /// What chats and agents run on.
-fn runtime() -> std::result::Result<tokio::runtime::Runtime, String> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())
+fn runtime() -> std::result::Result<Runtime, String> {
+    Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())
+}
+
+/// What a run comes to; an error where it is broken off before that.
+fn block_on<T>(
+    runtime: &Runtime,
+    cancel: &CancelToken,
+    run: impl Future<Output = T>,
+) -> std::result::Result<T, String> {
+    runtime.block_on(async {
+        let mut run = pin!(run);
+        while !cancel.is_cancelled() {
+            if let Ok(done) = tokio::time::timeout(CANCEL_INTERVAL, &mut run).await {
+                return Ok(done);
+            }
+        }
+        Err(BROKEN_OFF.to_owned())
+    })
 }
 
 /// The text of a JSON value over several lines, so that two can be compared line by line.

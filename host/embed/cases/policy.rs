@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use wasmlx_backend::Token;
 use wasmlx_backend::fake::tokenizer_json;
 use wasmlx_components::{Component, PolicyComponent, Vocabulary};
-use wasmlx_engine::{Chain, ChainPenalties, Choice, StepInfo};
+use wasmlx_engine::{CancelToken, Chain, ChainPenalties, Choice, StepInfo};
 use wasmlx_text::Tokenizer;
 
 use super::draws::Draws;
@@ -23,12 +23,17 @@ const ABOUT_STEPS: [&str; 4] = ["seed", "reads", "draws", "false_alarm"];
 /// How far a probability may be from the one in the case, which is written with few digits.
 const TOLERANCE: f64 = 1e-4;
 
-pub(super) fn run(component: &Component, case: &Case, mended: &mut Case) -> Result<CaseOutcome, String> {
+pub(super) fn run(
+    component: &Component,
+    case: &Case,
+    mended: &mut Case,
+    cancel: &CancelToken,
+) -> Result<CaseOutcome, String> {
     refuse_unchecked(case)?;
     let policy = PolicyComponent::new(component).map_err(|error| error.to_string())?;
     let params = Value::Object(field(case, "params")?.unwrap_or_default()).to_string();
     if case.contains_key("steps") {
-        return steps(&policy, &params, case, mended);
+        return steps(&policy, &params, case, mended, cancel);
     }
     // A plan is of no particular model.
     let vocabulary = Vocabulary { size: u32::MAX, ..Vocabulary::default() };
@@ -206,7 +211,13 @@ impl<'a> Request<'a> {
     }
 }
 
-fn steps(policy: &PolicyComponent, params: &str, case: &Case, mended: &mut Case) -> Result<CaseOutcome, String> {
+fn steps(
+    policy: &PolicyComponent,
+    params: &str,
+    case: &Case,
+    mended: &mut Case,
+    cancel: &CancelToken,
+) -> Result<CaseOutcome, String> {
     let steps: Vec<Step> = field(case, "steps")?.unwrap_or_default();
     if steps.is_empty() {
         return Err("it has no steps".to_owned());
@@ -215,7 +226,7 @@ fn steps(policy: &PolicyComponent, params: &str, case: &Case, mended: &mut Case)
     let reads: Option<u32> = field(case, "reads")?;
     let request = Request::new(policy, params, &steps);
     if let Some(draws) = Draws::of(case)? {
-        return draws.run(&request, seed, reads);
+        return draws.run(&request, seed, reads, cancel);
     }
     let mut outcome = CaseOutcome::Passed;
     request.play(seed, |index, chosen, counted| {

@@ -19,7 +19,7 @@ pub(crate) const COMMANDS: [Help; 11] = [
     help(
         "/swap",
         "SLOT COMPONENT [--force]",
-        "put a component into a slot: template, sampler or chat; --force: whatever its cases say",
+        "put a component into a slot: template, sampler or chat; --force: without running its cases",
     ),
     help(
         "/set",
@@ -45,7 +45,7 @@ pub(crate) enum Line {
     Help,
     System(Option<String>),
     Swap(Slot, String),
-    /// The same though the component's own cases may fail.
+    /// The same without running the component's own cases.
     ForceSwap(Slot, String),
     DefaultSampler,
     /// All settings are shown where there is none.

@@ -11,12 +11,11 @@ use crate::GlobalOptions;
 use crate::candidates;
 use crate::cost;
 use crate::failure::Result;
-use crate::guest::Guest;
 use crate::output::{self, Output};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// A component: a name, a .wasm file, or a component's folder, which is built where it is not
+    /// A component: a name, a .wasm file, or the folder of one that was built
     #[arg(add = candidates::any_component())]
     component: String,
 }
@@ -37,7 +36,7 @@ fn named_or_here(host: &Host, text: &str) -> Result<ComponentRef> {
     let component = ComponentRef::from(text);
     let is_name = matches!(&component, ComponentRef::Name(name)
         if host.list_components()?.components.iter().any(|known| known.name == *name));
-    if is_name || !Path::new(text).exists() { Ok(component) } else { Ok(Guest::find(Path::new(text))?.component) }
+    if is_name || !Path::new(text).exists() { Ok(component) } else { Ok(Path::new(text).into()) }
 }
 
 fn write(output: &mut Output, inspection: &Inspection) -> Result {

@@ -164,6 +164,7 @@ const REQUESTS: &str = r#"
 # write = ["FOLDER"]
 # kv = ["SPACE"]        # values that outlast the run
 # env = ["NAME"]
+# store = ["read"]      # which models the user has
 "#;
 
 fn manifest(kind: Kind, name: &str) -> String {
