@@ -11,9 +11,9 @@ use crate::ticker::{Activity, TICK, epochs};
 /// turn on a busy machine, computes nothing: so the first half of the time is counted on the clock, which costs a call
 /// nothing, and whoever outlasts it has the second half counted on the thread's own processor clock.
 ///
-/// What the host does in the first half is free, however long it takes. To count all on the processor's clock would stop
-/// honest calls: on a virtual machine that is kept waiting by others that clock goes on. So what the host does in a step
-/// is bounded by itself.
+/// What the host does in the first half is free, however long it takes. To count all on the processor's clock would
+/// stop honest calls: on a virtual machine that is kept waiting by others that clock goes on. So what the host does in a
+/// step is bounded by itself.
 pub(crate) struct Deadline {
     allowed: Duration,
     /// The thread's processor time when the first half was over.

@@ -38,7 +38,7 @@ pub struct Limits {
     /// Compute time of a chat between two calls of the host.
     pub chat_slice: Duration,
     /// Compute time of a chat session from its start to its end, and of what the host computes for it: its template,
-    /// the tokenizer.
+    /// the tokenizer, grammars that are compiled, JSON that is parsed.
     pub chat_session: Duration,
 }
 
@@ -153,8 +153,8 @@ pub(crate) const TEXT_BYTES: usize = 4 << 20;
 /// The most bytes of the JSON of one call together. A number of one digit takes 72 bytes where it is parsed.
 pub(crate) const JSON_BYTES: usize = 2 << 20;
 
-/// The largest conversation by which a template that breaks down is to blame. Whoever wrote a larger one may have written
-/// it for that, and a template on trial is another's.
+/// The largest conversation by which a template that breaks down is to blame. Whoever wrote a larger one may have
+/// written it for that, and a template on trial is another's.
 pub(crate) const TRIAL_BYTES: usize = 256 << 10;
 
 /// The most tokens whose bytes a policy may ask for in one step: some take a tokenizer 4 us each, and the step has the

@@ -11,8 +11,8 @@ use crate::error::{TextError, TextErrorKind};
 /// The most bytes of a grammar's text. The largest schema in common use (FHIR's, a megabyte) is no answer's.
 const MOST_BYTES: usize = 256 << 10;
 
-/// The most bytes of the text of a JSON Schema: those above, and the blanks of one that is indented. Parsed, it may take forty
-/// times as many.
+/// The most bytes of the text of a JSON Schema: those above, and the blanks of one that is indented. Parsed, it may take
+/// forty times as many.
 const MOST_SCHEMA_TEXT: usize = 4 * MOST_BYTES;
 
 /// The most levels of brackets, as many as serde_json reads.
