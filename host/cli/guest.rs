@@ -17,9 +17,9 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    /// Finds a component by its file or its folder. Of a folder its own `.wasm` file is taken; else the one that the Cargo
-    /// workspace which it is a member of keeps of it; else it is built now. What was built before is taken as it is, and
-    /// it is told where its source is newer.
+    /// Finds a component by its file or its folder. Of a folder its own `.wasm` file is taken; else the one that the
+    /// Cargo workspace which it is a member of keeps of it; else it is built now. What was built before is taken as it
+    /// is, and it is told where its source is newer.
     ///
     /// # Errors
     /// `NotFound` where nothing is there; those of [`Project::find`] and [`Project::build`].
