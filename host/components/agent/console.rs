@@ -96,9 +96,10 @@ impl Console {
     }
 }
 
-/// Whether some bytes begin with text, not with a character that may become whole.
+/// Whether some bytes begin with text, not with a character that may become whole: their first four tell, which no
+/// character is longer than.
 fn is_ready(bytes: &[u8]) -> bool {
-    text_length(bytes) > 0
+    text_length(&bytes[..bytes.len().min(char::MAX.len_utf8())]) > 0
 }
 
 /// Takes an event's text from the beginning of some bytes. What is no UTF-8 is a replacement character.

@@ -6,7 +6,7 @@ use wasmlx_text::Segment;
 use super::Bytes;
 use super::choices::MODEL;
 
-/// As many tokens as penalties can tell apart in the fake model's text.
+/// How many tokens an answer has: enough for penalties to find some of its own.
 const MOST: usize = 8;
 
 /// The first byte says which operations there are; their numbers follow, any bits that a guest can write.
